@@ -1,0 +1,114 @@
+//! A snapshot: everything the data plane serves at one time.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::{Listener, ObjectName, Protocol};
+
+/// One immutable set of gateways; what a table is compiled from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// Gateways in the order in which they claim addresses.
+    pub gateways: Vec<Arc<Gateway>>,
+}
+
+/// One gateway: the sockets it listens on and what is behind them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gateway {
+    /// The resource it was made from.
+    pub name: ObjectName,
+    /// Its sockets. No two frontends of a snapshot have the same address.
+    pub frontends: Vec<Frontend>,
+}
+
+/// One socket of a gateway, and the listeners that share it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frontend {
+    address: SocketAddr,
+    protocol: Protocol,
+    listeners: Vec<Arc<Listener>>,
+}
+
+/// Why listeners cannot share a socket.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum FrontendError {
+    /// A frontend without listeners would accept connections that nothing can answer.
+    #[error("a frontend needs at least one listener")]
+    NoListener,
+    /// HTTP and HTTPS cannot be told apart on one port.
+    #[error("listeners {first} and {second} share {address} but one is Http and the other Https")]
+    MixedProtocols {
+        /// The listener that came first and keeps the port.
+        first: Box<str>,
+        /// The listener that is refused.
+        second: Box<str>,
+        /// The address they share.
+        address: SocketAddr,
+    },
+    /// An HTTPS listener cannot do without a certificate.
+    #[error("listener {listener} is Https and has no certificate")]
+    NoCertificate {
+        /// The listener.
+        listener: Box<str>,
+    },
+}
+
+impl Frontend {
+    /// A socket shared by `listeners`, which come in the order in which the resource lists their
+    /// rules.
+    ///
+    /// # Errors
+    /// If there is no listener, if protocols are mixed, or if an HTTPS listener that forwards has
+    /// no certificate.
+    pub fn new(address: SocketAddr, listeners: Vec<Arc<Listener>>) -> Result<Self, FrontendError> {
+        let first = listeners.first().ok_or(FrontendError::NoListener)?;
+        let protocol = first.protocol;
+        for listener in &listeners {
+            if listener.protocol != protocol {
+                return Err(FrontendError::MixedProtocols {
+                    first: first.name.clone(),
+                    second: listener.name.clone(),
+                    address,
+                });
+            }
+            if protocol == Protocol::Https && listener.certificate.is_none() {
+                return Err(FrontendError::NoCertificate {
+                    listener: listener.name.clone(),
+                });
+            }
+        }
+        Ok(Self {
+            address,
+            protocol,
+            listeners,
+        })
+    }
+
+    /// The address it binds.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What clients speak on it.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Its listeners, in rule order.
+    pub fn listeners(&self) -> &[Arc<Listener>] {
+        &self.listeners
+    }
+}
+
+impl Snapshot {
+    /// The number of rules over all gateways.
+    pub fn rule_count(&self) -> usize {
+        self.gateways
+            .iter()
+            .flat_map(|g| &g.frontends)
+            .map(|f| f.listeners.len())
+            .sum()
+    }
+}

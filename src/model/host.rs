@@ -1,0 +1,248 @@
+//! Host names, and the patterns that listeners take them by.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// A name that can stand in a `Host` field without a port: letters, digits, `-`, `_` and `.`, in
+/// lower case, 1 to 253 bytes, no empty label. IP addresses are such names too.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+pub struct Hostname(Box<str>);
+
+/// Not a host name.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum HostnameError {
+    /// Nothing there.
+    #[error("the host name is empty")]
+    Empty,
+    /// More than 253 bytes.
+    #[error("the host name has {0} bytes, at most 253 are allowed")]
+    TooLong(usize),
+    /// A character that no host name has.
+    #[error("{0:?} cannot stand in a host name")]
+    Character(char),
+    /// Two dots in a row, or one at the start or end, or a label of more than 63 bytes.
+    #[error("every label of a host name has 1 to 63 characters")]
+    Label,
+}
+
+impl Hostname {
+    /// Checks a name and takes it in lower case.
+    ///
+    /// # Errors
+    /// If it is empty, too long, or has a character or label that host names cannot have.
+    pub fn new(text: &str) -> Result<Self, HostnameError> {
+        check(text, |_| false)?;
+        Ok(Self(text.to_ascii_lowercase().into()))
+    }
+
+    /// The name, in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Hostname {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn check(text: &str, also: impl Fn(char) -> bool) -> Result<(), HostnameError> {
+    if text.is_empty() {
+        return Err(HostnameError::Empty);
+    }
+    if text.len() > 253 {
+        return Err(HostnameError::TooLong(text.len()));
+    }
+    if let Some(wrong) = text
+        .chars()
+        .find(|&c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') || also(c)))
+    {
+        return Err(HostnameError::Character(wrong));
+    }
+    if text
+        .split('.')
+        .any(|label| label.is_empty() || label.len() > 63)
+    {
+        return Err(HostnameError::Label);
+    }
+    Ok(())
+}
+
+/// What a listener takes: one name, or a pattern in which `*` stands for any run of characters,
+/// dots included, and `?` for exactly one character.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HostPattern {
+    /// This name alone.
+    Exact(Hostname),
+    /// Every name that the pattern covers, in lower case.
+    Wildcard(Box<str>),
+}
+
+/// Not a pattern of host names.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum HostPatternError {
+    /// Wrong apart from its wildcards.
+    #[error(transparent)]
+    Hostname(#[from] HostnameError),
+    /// More than four `*` and `?`, or more than two `*`.
+    #[error("a host name has at most four wildcard characters, of them at most two '*'")]
+    TooMany,
+    /// Two `*` in one label, or `*` with `?`.
+    #[error("a label has at most one '*', and no '?' beside it")]
+    Label,
+}
+
+impl HostPattern {
+    /// Checks a name or pattern and takes it in lower case.
+    ///
+    /// # Errors
+    /// If it is no host name apart from `*` and `?`, or has more of these than Application Gateway
+    /// allows: per name four, of them two `*`; per label one `*`, and no `?` beside it.
+    pub fn new(text: &str) -> Result<Self, HostPatternError> {
+        if !text.contains(['*', '?']) {
+            return Ok(Self::Exact(Hostname::new(text)?));
+        }
+        check(text, |c| matches!(c, '*' | '?'))?;
+        let count = |text: &str, wanted: char| text.chars().filter(|&c| c == wanted).count();
+        let (stars, marks) = (count(text, '*'), count(text, '?'));
+        if stars > 2 || stars + marks > 4 {
+            return Err(HostPatternError::TooMany);
+        }
+        if text
+            .split('.')
+            .any(|label| count(label, '*') > 1 || (label.contains('*') && label.contains('?')))
+        {
+            return Err(HostPatternError::Label);
+        }
+        Ok(Self::Wildcard(text.to_ascii_lowercase().into()))
+    }
+
+    /// The pattern as text, in lower case.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Exact(name) => name.as_str(),
+            Self::Wildcard(pattern) => pattern,
+        }
+    }
+
+    /// Whether the pattern covers `host`, which is in lower case. `*` covers one character at
+    /// least, so that `*.a.example` does not cover `.a.example`.
+    ///
+    /// This is the meaning; the data plane compiles patterns into an index that gives the same
+    /// answers.
+    pub fn covers(&self, host: &str) -> bool {
+        match self {
+            Self::Exact(name) => name.as_str() == host,
+            Self::Wildcard(pattern) => covers(pattern.as_bytes(), host.as_bytes()),
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Two pointers and the last `*` to return to: linear for one `*`, at worst quadratic in a host
+/// name of 253 bytes.
+fn covers(pattern: &[u8], host: &[u8]) -> bool {
+    let (mut p, mut h) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    while h < host.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                p += 1;
+                h += 1;
+                retry = Some((p, h));
+                continue;
+            }
+            Some(b'?') => {
+                p += 1;
+                h += 1;
+                continue;
+            }
+            Some(&byte) if byte == host[h] => {
+                p += 1;
+                h += 1;
+                continue;
+            }
+            _ => {}
+        }
+        match &mut retry {
+            Some((after, from)) => {
+                *from += 1;
+                (p, h) = (*after, *from);
+            }
+            None => return false,
+        }
+    }
+    p == pattern.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn patterns_cover_what_application_gateway_says() {
+        for (pattern, host, expected) in [
+            ("*.contoso.com", "a.contoso.com", true),
+            ("*.contoso.com", "a.b.contoso.com", true),
+            ("*.contoso.com", "contoso.com", false),
+            ("*.contoso.com", ".contoso.com", false),
+            ("*.com-*.org", "a.com-b.org", true),
+            ("www.??.com", "www.ab.com", true),
+            ("www.??.com", "www.a.com", false),
+            ("A.Example", "a.example", true),
+            ("a*.x*.org", "ab.c.xd.org", true),
+        ] {
+            assert_eq!(
+                HostPattern::new(pattern).unwrap().covers(host),
+                expected,
+                "{pattern} {host}"
+            );
+        }
+    }
+
+    #[test]
+    fn wrong_patterns_say_why() {
+        for (text, why) in [
+            ("", "empty"),
+            ("a..b", "label"),
+            ("a b", "' '"),
+            ("*.*.*", "four wildcard"),
+            ("??.??.?", "four wildcard"),
+            ("a**.com", "at most one"),
+            ("*?.com", "at most one"),
+            ("a.com:80", "':'"),
+        ] {
+            let error = HostPattern::new(text).unwrap_err().to_string();
+            assert!(error.contains(why), "{text:?}: {error}");
+        }
+    }
+
+    /// The definition, written down: try every length for each `*`.
+    fn naive(pattern: &[u8], host: &[u8]) -> bool {
+        match pattern.split_first() {
+            None => host.is_empty(),
+            Some((b'*', rest)) => (1..=host.len()).any(|taken| naive(rest, &host[taken..])),
+            Some((b'?', rest)) => !host.is_empty() && naive(rest, &host[1..]),
+            Some((byte, rest)) => host.first() == Some(byte) && naive(rest, &host[1..]),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn covering_agrees_with_its_definition(pattern in "[ab.*?]{0,8}", host in "[ab.]{0,12}") {
+            prop_assert_eq!(
+                covers(pattern.as_bytes(), host.as_bytes()),
+                naive(pattern.as_bytes(), host.as_bytes())
+            );
+        }
+    }
+}

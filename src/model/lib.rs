@@ -1,0 +1,27 @@
+//! What a gateway should do, checked and free of its source.
+//!
+//! Every kind of resource becomes these types, and the data plane compiles its tables from them.
+//! The model knows no Kubernetes client, no file, no HTTP library and no runtime. Its values are
+//! made by constructors that check them, so a value that exists is one that can be served.
+//!
+//! ```text
+//! Snapshot -> Gateway -> Frontend (one socket) -> Listener -> Rule -> Target = Pool x Settings
+//! ```
+
+mod certificate;
+mod gateway;
+mod host;
+mod listener;
+mod name;
+mod pool;
+mod probe;
+mod settings;
+
+pub use certificate::{Certificate, CertificateError, TrustedRoots};
+pub use gateway::{Frontend, FrontendError, Gateway, Snapshot};
+pub use host::{HostPattern, HostPatternError, Hostname, HostnameError};
+pub use listener::{Action, Listener, Priority, PriorityError, Protocol, Rule};
+pub use name::ObjectName;
+pub use pool::{Member, MemberState, Pool};
+pub use probe::{BodyMatchError, Probe, ProbeHost, ProbeMatch, StatusRange, StatusRangeError};
+pub use settings::{BackendTls, HostOverride, Settings, Target, Trust};

@@ -1,0 +1,75 @@
+//! How the members of a pool are spoken to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Hostname, Pool, Probe, Protocol, TrustedRoots};
+
+/// A pool with the settings it is used with: what is probed and balanced over.
+///
+/// The same pool under other settings is another target, with its own health and connections.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// The members.
+    pub pool: Arc<Pool>,
+    /// How they are spoken to.
+    pub settings: Arc<Settings>,
+}
+
+/// Back-end HTTP settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Their name, unique in the gateway.
+    pub name: Box<str>,
+    /// The port of members that have none of their own.
+    pub port: u16,
+    /// Plain, or TLS and how the member's certificate is judged.
+    pub tls: Option<BackendTls>,
+    /// How long a member may take to begin its response, and between two parts of its body.
+    /// WebSocket traffic is not subject to it.
+    pub request_timeout: Duration,
+    /// How long connections to a member that left its pool may live on.
+    pub drain_timeout: Duration,
+    /// The `Host` that members see.
+    pub host: HostOverride,
+    /// How their health is found.
+    pub probe: Probe,
+}
+
+impl Settings {
+    /// What is spoken to members.
+    pub fn protocol(&self) -> Protocol {
+        if self.tls.is_some() {
+            Protocol::Https
+        } else {
+            Protocol::Http
+        }
+    }
+}
+
+/// The `Host` field that members see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostOverride {
+    /// The client's.
+    Keep,
+    /// The member's own name or address (`pickHostNameFromBackendAddress`).
+    FromMember,
+    /// This name.
+    Fixed(Hostname),
+}
+
+/// How the certificate of a member is judged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BackendTls {
+    /// The authorities that may have signed it.
+    pub trust: Trust,
+}
+
+/// Authorities that may sign certificates of members.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trust {
+    /// The well-known authorities of the web.
+    WellKnown,
+    /// These and no other.
+    Roots(Arc<TrustedRoots>),
+}
