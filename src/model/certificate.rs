@@ -92,7 +92,7 @@ impl fmt::Debug for Certificate {
 }
 
 /// Authorities that may sign the certificates of members.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TrustedRoots {
     certificates: Vec<CertificateDer<'static>>,
 }

@@ -1,0 +1,63 @@
+//! What the requests of one client connection have in common.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use http::HeaderValue;
+
+use crate::access_log::TlsInfo;
+use crate::conn::ticket::Ticket;
+use crate::core::Core;
+
+/// One client connection, as its requests see it.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// The core that serves it.
+    pub(crate) core: Arc<Core>,
+    /// Its frontend's place in the table.
+    pub(crate) slot: usize,
+    /// Where the client is.
+    pub(crate) peer: SocketAddr,
+    /// What `X-Forwarded-For` gets: the client's address and port.
+    pub(crate) forwarded_for: HeaderValue,
+    /// What was agreed in the handshake.
+    pub(crate) tls: Option<TlsInfo>,
+    /// Its deadline and orders.
+    pub(crate) ticket: Arc<Ticket>,
+    http2: bool,
+    /// Requests in progress; more than one over HTTP/2 only.
+    serving: AtomicU32,
+}
+
+impl Client {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        slot: usize,
+        peer: SocketAddr,
+        tls: Option<TlsInfo>,
+        http2: bool,
+        ticket: Arc<Ticket>,
+    ) -> Self {
+        let text = peer.to_string();
+        let forwarded_for =
+            HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        Self { core, slot, peer, forwarded_for, tls, ticket, http2, serving: AtomicU32::new(0) }
+    }
+
+    /// A request began: no deadline runs while one is served.
+    pub(crate) fn begin(&self) {
+        if self.serving.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.ticket.disarm();
+        }
+    }
+
+    /// A request ended: with the last one the connection is idle.
+    pub(crate) fn end(&self) {
+        if self.serving.fetch_sub(1, Ordering::Relaxed) == 1 {
+            let timeouts = &self.core.shared.timeouts;
+            self.ticket.set_quiet();
+            self.ticket.arm(if self.http2 { timeouts.http2_idle } else { timeouts.keep_alive });
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! A connection's bytes, plain or through TLS: one type on both sides, so that a tunnel can take
+//! both ends out of the HTTP library as they are.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
+
+use crate::conn::ticket::Ticket;
+
+/// Plain TCP, or TLS over it.
+#[derive(Debug)]
+pub(crate) enum Io {
+    /// As it is.
+    Plain(TcpStream),
+    /// Boxed: a TLS session has a kilobyte that plain connections should not carry.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// What the HTTP library reads and writes.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    io: Io,
+    /// On a client's HTTP/1.1 connection: told when a request begins to arrive.
+    head_watch: Option<(Arc<Ticket>, Duration)>,
+}
+
+impl Stream {
+    pub(crate) fn new(io: Io) -> Self {
+        Self { io, head_watch: None }
+    }
+
+    /// Arms the ticket's deadline with `limit` at the first byte of each request.
+    pub(crate) fn with_head_watch(io: Io, ticket: Arc<Ticket>, limit: Duration) -> Self {
+        Self { io, head_watch: Some((ticket, limit)) }
+    }
+
+    /// The bytes alone.
+    pub(crate) fn into_io(self) -> Io {
+        self.io
+    }
+}
+
+macro_rules! each {
+    ($self:ident, $io:ident => $call:expr) => {
+        match $self {
+            Io::Plain($io) => $call,
+            Io::Tls($io) => $call,
+        }
+    };
+}
+
+impl Io {
+    /// The socket below.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        each!(self, io => Pin::new(io).poll_read(cx, buf))
+    }
+
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        each!(self, io => Pin::new(io).poll_write(cx, buf))
+    }
+
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            // TCP has nothing to flush.
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, io => Pin::new(io).poll_shutdown(cx))
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.io.poll_read(cx, buf))?;
+        if let Some((ticket, limit)) = &self.head_watch
+            && ticket.begins_request()
+        {
+            ticket.arm(*limit);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.io.poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let io = &mut self.io;
+        each!(io, io => Pin::new(io).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        let io = &self.io;
+        each!(io, io => io.is_write_vectored())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_shutdown(cx)
+    }
+}

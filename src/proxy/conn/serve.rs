@@ -1,0 +1,222 @@
+//! Serves one client connection from accept to its end.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use crate::access_log::TlsInfo;
+use crate::conn::client::Client;
+use crate::conn::io::{Io, Stream};
+use crate::conn::ticket::{Order, Ticket};
+use crate::core::{Core, Owner};
+use crate::request;
+
+/// The longest head of a request: 32 KiB, as Application Gateway has it.
+const HEAD_LIMIT: usize = 32 * 1024;
+
+/// Serves a connection in a task of its own.
+pub(crate) fn spawn(core: &Arc<Core>, slot: usize, tcp: TcpStream, peer: SocketAddr) {
+    // Without Nagle's delay small messages leave at once. A socket that refuses is about to fail.
+    let _ = tcp.set_nodelay(true);
+    keep_alive(&tcp);
+    tokio::spawn(connection(core.clone(), slot, tcp, canonical(peer)));
+}
+
+/// Dead peers are found by the kernel, in tunnels too, without a byte of ours.
+pub(crate) fn keep_alive(tcp: &TcpStream) {
+    use std::time::Duration;
+    let probe = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(10))
+        .with_retries(6);
+    let _ = socket2::SockRef::from(tcp).set_tcp_keepalive(&probe);
+}
+
+/// An IPv4 client that came to a dual-stack socket is shown as the IPv4 client that it is.
+fn canonical(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
+}
+
+async fn connection(core: Arc<Core>, slot: usize, tcp: TcpStream, peer: SocketAddr) {
+    let profile = match core.shared.table.load().frontend(slot) {
+        Some(frontend) => frontend.tls.as_ref().map(|profile| profile.config()),
+        // Removed between accept and here.
+        None => return,
+    };
+    let ticket = Arc::new(Ticket::new());
+    let _entered = core.connections.enter(ticket.clone(), Owner::Client { slot });
+    let _counted = core.clients.enter(ticket.clone(), ());
+    let process = core.shared.metrics.process();
+    process.connection_opened(core.id, profile.is_some());
+    match profile {
+        None => http1(Client::new(core.clone(), slot, peer, None, false, ticket), Io::Plain(tcp)).await,
+        Some(config) => {
+            ticket.arm(core.shared.timeouts.handshake);
+            // Boxed: the handshake's state is large and short-lived.
+            if let Some((tls, info, http2)) = Box::pin(handshake(&core, config, tcp, &ticket)).await {
+                let client = Client::new(core.clone(), slot, peer, Some(info), http2, ticket);
+                if http2 {
+                    Box::pin(self::http2(client, tls)).await;
+                } else {
+                    http1(client, tls).await;
+                }
+            }
+        }
+    }
+    core.shared.metrics.process().connection_closed(core.id);
+}
+
+/// Performs the TLS handshake; `None` if it failed or took too long.
+async fn handshake(
+    core: &Core,
+    config: Arc<rustls::ServerConfig>,
+    tcp: TcpStream,
+    ticket: &Ticket,
+) -> Option<(Io, TlsInfo, bool)> {
+    let started = std::time::Instant::now();
+    let mut accept = TlsAcceptor::from(config).accept(tcp).into_fallible();
+    let outcome = poll_fn(|cx| {
+        ticket.register(cx.waker());
+        if ticket.order().ends() {
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut accept).poll(cx).map(Some)
+    })
+    .await;
+    ticket.disarm();
+    let process = core.shared.metrics.process();
+    match outcome {
+        Some(Ok(tls)) => {
+            process.tls_handshake(core.id, true, started.elapsed());
+            let (_, session) = tls.get_ref();
+            let http2 = session.alpn_protocol() == Some(b"h2");
+            let info = TlsInfo {
+                protocol: session.protocol_version().and_then(|v| v.as_str()).unwrap_or("unknown"),
+                cipher: session
+                    .negotiated_cipher_suite()
+                    .and_then(|suite| suite.suite().as_str())
+                    .unwrap_or("unknown"),
+            };
+            Some((Io::Tls(Box::new(tls.into())), info, http2))
+        }
+        Some(Err((error, mut tcp))) => {
+            process.tls_handshake(core.id, false, started.elapsed());
+            if is_plain_http(&error) {
+                let _ = tcp.write_all(request::respond::HTTP_ON_HTTPS_PORT).await;
+            }
+            None
+        }
+        None => {
+            process.tls_handshake(core.id, false, started.elapsed());
+            None
+        }
+    }
+}
+
+/// Whether a failed handshake began with something that is no TLS record, most likely HTTP.
+fn is_plain_http(error: &std::io::Error) -> bool {
+    matches!(
+        error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()),
+        Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType))
+    )
+}
+
+async fn http1(client: Client, io: Io) {
+    let client = Arc::new(client);
+    let ticket = client.ticket.clone();
+    let limit = client.core.shared.timeouts.header_read;
+    // The first request has as long as any; only a connection that had one may idle longer.
+    ticket.arm(limit);
+    let io = TokioIo::new(Stream::with_head_watch(io, ticket.clone(), limit));
+    let service = service_fn(move |request| {
+        let client = client.clone();
+        async move { Ok::<_, Infallible>(request::serve(client, request).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.header_read_timeout(None).max_buf_size(HEAD_LIMIT).preserve_header_case(true);
+    let mut connection = builder.serve_connection(io, service).with_upgrades();
+    let mut graceful = false;
+    let late = poll_fn(|cx| {
+        match look(&ticket, cx) {
+            Order::None => {}
+            Order::Graceful => {
+                if !std::mem::replace(&mut graceful, true) {
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+            Order::Expired => return Poll::Ready(true),
+            Order::Abort | Order::ClientStalled => return Poll::Ready(false),
+        }
+        Pin::new(&mut connection).poll(cx).map(|outcome| {
+            if let Err(error) = outcome {
+                tracing::debug!(%error, "connection ended");
+            }
+            false
+        })
+    })
+    .await;
+    // The deadline ran while a head was arriving, not between two requests: say so.
+    if late
+        && !ticket.is_quiet()
+        && let Some(parts) = connection.into_parts()
+    {
+        let mut io = parts.io.into_inner();
+        let _ = io.write_all(request::respond::REQUEST_TIMEOUT).await;
+        let _ = io.shutdown().await;
+    }
+}
+
+async fn http2(client: Client, io: Io) {
+    let client = Arc::new(client);
+    let ticket = client.ticket.clone();
+    ticket.arm(client.core.shared.timeouts.header_read);
+    let service = service_fn(move |request| {
+        let client = client.clone();
+        async move { Ok::<_, Infallible>(request::serve(client, request).await) }
+    });
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(128)
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .max_send_buf_size(128 * 1024)
+        .max_header_list_size(HEAD_LIMIT as u32)
+        .keep_alive_interval(Some(std::time::Duration::from_secs(30)))
+        .keep_alive_timeout(std::time::Duration::from_secs(20));
+    let mut connection = builder.serve_connection(TokioIo::new(Stream::new(io)), service);
+    let mut graceful = false;
+    poll_fn(|cx| {
+        match look(&ticket, cx) {
+            Order::None => {}
+            // An idle connection is told with GOAWAY, so that a request under way is not lost.
+            Order::Graceful | Order::Expired => {
+                if !std::mem::replace(&mut graceful, true) {
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+            Order::Abort | Order::ClientStalled => return Poll::Ready(()),
+        }
+        Pin::new(&mut connection).poll(cx).map(|outcome| {
+            if let Err(error) = outcome {
+                tracing::debug!(%error, "connection ended");
+            }
+        })
+    })
+    .await;
+}
+
+fn look(ticket: &Ticket, cx: &Context<'_>) -> Order {
+    ticket.register(cx.waker());
+    ticket.order()
+}

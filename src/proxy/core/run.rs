@@ -1,0 +1,180 @@
+//! The thread of a core: takes messages, sweeps tickets, and lets its runtime do the rest.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+use tracing::error;
+
+use crate::clock;
+use crate::conn::serve;
+use crate::conn::ticket::Order;
+use crate::core::{Core, Message, Owner, Scope};
+use crate::listen::accept;
+
+/// Starts the thread of a core.
+///
+/// # Errors
+/// If the system gives no thread or no event queue.
+pub(crate) fn spawn(core: Arc<Core>, messages: mpsc::UnboundedReceiver<Message>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name(format!("core-{}", core.id.index())).spawn(move || {
+        let guard = EndProcess;
+        runtime.block_on(Loop { core, listening: HashMap::new(), leaving: Vec::new() }.run(messages));
+        std::mem::forget(guard);
+    })?;
+    Ok(())
+}
+
+/// Ends the process if a core's loop ends by a panic: a data plane that lost a core silently would
+/// go on accepting connections that nobody serves.
+struct EndProcess;
+
+impl Drop for EndProcess {
+    fn drop(&mut self) {
+        error!("a core ended by itself; ending the process");
+        std::process::abort();
+    }
+}
+
+/// Something that left the table and drains.
+struct Leaving {
+    scope: Arc<Scope>,
+    epoch: u64,
+    due: u64,
+}
+
+struct Loop {
+    core: Arc<Core>,
+    listening: HashMap<usize, JoinHandle<()>>,
+    leaving: Vec<Leaving>,
+}
+
+impl Loop {
+    /// Runs until the proxy's last handle is gone.
+    async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+        let mut step = tokio::time::interval(clock::STEP);
+        step.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                message = messages.recv() => match message {
+                    Some(message) => self.take(message).await,
+                    None => return,
+                },
+                _ = step.tick() => self.sweep().await,
+            }
+        }
+    }
+
+    async fn take(&mut self, message: Message) {
+        match message {
+            Message::Listen { slot, socket } => self.listen(slot, socket),
+            Message::Unlisten { slot, after } => {
+                self.unlisten(slot);
+                self.finish_clients(Some(slot), Order::Graceful).await;
+                let core = self.core.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(after).await;
+                    // The address may be served again by then, by new connections: those are
+                    // ended too late to matter only if the slot came back, so look.
+                    if core.shared.table.load().frontend(slot).is_none() {
+                        end_clients(&core, Some(slot), Order::Abort).await;
+                    }
+                });
+            }
+            Message::Serve { slot, tcp, peer } => match tokio::net::TcpStream::from_std(tcp) {
+                Ok(tcp) => serve::spawn(&self.core, slot, tcp, peer),
+                Err(error) => tracing::warn!(%error, "a connection could not change its core"),
+            },
+            Message::Leave { scope, epoch, after } => {
+                self.leaving.push(Leaving { scope, epoch, due: clock::renew() + millis(after) });
+            }
+            Message::Drain => {
+                for (_, task) in self.listening.drain() {
+                    task.abort();
+                }
+                self.finish_clients(None, Order::Graceful).await;
+            }
+            Message::Abort => {
+                self.core.connections.walk(|ticket, _| ticket.give(Order::Abort)).await;
+                self.core.tunnels.walk(|ticket, _| ticket.give(Order::Abort)).await;
+            }
+        }
+    }
+
+    fn listen(&mut self, slot: usize, socket: std::net::TcpListener) {
+        match tokio::net::TcpListener::from_std(socket) {
+            Ok(socket) => {
+                let task = tokio::spawn(accept::run(self.core.clone(), slot, socket));
+                if let Some(old) = self.listening.insert(slot, task) {
+                    old.abort();
+                }
+            }
+            Err(error) => error!(%error, "a listening socket could not be watched"),
+        }
+    }
+
+    fn unlisten(&mut self, slot: usize) {
+        if let Some(task) = self.listening.remove(&slot) {
+            task.abort();
+        }
+    }
+
+    async fn finish_clients(&self, slot: Option<usize>, order: Order) {
+        end_clients(&self.core, slot, order).await;
+    }
+
+    async fn sweep(&mut self) {
+        let now = clock::renew();
+        self.core.connections.walk(|ticket, _| ticket.sweep(now)).await;
+        self.end_leaving(now).await;
+    }
+
+    /// Ends what belongs to scopes whose time is up.
+    async fn end_leaving(&mut self, now: u64) {
+        self.leaving.retain(|leaving| leaving.scope.left_in(leaving.epoch));
+        let mut due: Vec<u64> = Vec::new();
+        self.leaving.retain(|leaving| {
+            let up = leaving.due <= now;
+            if up {
+                due.push(leaving.scope.id());
+            }
+            !up
+        });
+        if due.is_empty() {
+            return;
+        }
+        due.sort_unstable();
+        let left = |id: &u64| due.binary_search(id).is_ok();
+        let end = |ticket: &crate::conn::ticket::Ticket, gone| {
+            if gone {
+                ticket.give(Order::Abort);
+            }
+        };
+        self.core
+            .tunnels
+            .walk(|ticket, owner| end(ticket, left(&owner.listener) || left(&owner.member)))
+            .await;
+        self.core
+            .connections
+            .walk(|ticket, owner| end(ticket, matches!(owner, Owner::Member { id } if left(id))))
+            .await;
+    }
+}
+
+async fn end_clients(core: &Core, slot: Option<usize>, order: Order) {
+    core.connections
+        .walk(|ticket, owner| match owner {
+            Owner::Client { slot: its } if slot.is_none_or(|slot| slot == *its) => ticket.give(order),
+            _ => {}
+        })
+        .await;
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2)
+}

@@ -1,0 +1,50 @@
+//! Something that connections belong to and that a swap can take away: a frontend, a listener, a
+//! member.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// An identity that survives swaps, and whether it has left the table.
+///
+/// Leaving starts a new epoch. What drains because of an epoch stops draining if the scope comes
+/// back before its time is up: the epoch is over then.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    id: u64,
+    /// 0 while in the table, else the epoch in which it left.
+    left: AtomicU64,
+}
+
+impl Scope {
+    pub(crate) fn new() -> Self {
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), left: AtomicU64::new(0) }
+    }
+
+    /// The identity, unique in the process.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Leaves the table; the new epoch.
+    pub(crate) fn leave(&self) -> u64 {
+        let epoch = NEXT.fetch_add(1, Ordering::Relaxed);
+        self.left.store(epoch, Ordering::Release);
+        epoch
+    }
+
+    /// Is in the table, perhaps again.
+    pub(crate) fn stay(&self) {
+        self.left.store(0, Ordering::Release);
+    }
+
+    /// Whether it left the table.
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.load(Ordering::Acquire) != 0
+    }
+
+    /// Whether it left in this epoch and has not come back.
+    pub(crate) fn left_in(&self, epoch: u64) -> bool {
+        self.left.load(Ordering::Acquire) == epoch
+    }
+}

@@ -1,0 +1,191 @@
+//! Why a request was not answered by a member: one closed set, told as a status code, a metric
+//! label, and the access log's `error_info`.
+
+use http::StatusCode;
+
+use crate::member::ConnectError;
+use crate::metrics::{FailureLabel, HandshakeFailure};
+
+/// A request that the gateway answers itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// No `Host`, or more than one.
+    NoHost,
+    /// A `Host` that names no host.
+    BadHost,
+    /// A target that is no path.
+    BadTarget,
+    /// Framing that another server might read differently.
+    BadFraming,
+    /// `Connection` names a field that must reach the member.
+    BadConnectionHeader,
+    /// An upgrade with a body: what follows would be neither.
+    UpgradeWithBody,
+    /// A method that is not forwarded.
+    BadMethod,
+    /// No listener takes this host.
+    UnknownHost,
+    /// The frontend was removed.
+    FrontendGone,
+    /// The rule was refused.
+    RuleRefused,
+    /// The pool is empty, or all its members are down.
+    NoLiveMember,
+    /// The member did not take the connection.
+    ConnectRefused,
+    /// The member did not take the connection in time.
+    ConnectTimedOut,
+    /// The member's certificate or handshake is not what it should be.
+    ConnectTls,
+    /// The member closed the connection before it answered.
+    MemberClosed,
+    /// The member left its pool, and its time to drain is over.
+    MemberGone,
+    /// The member did not answer in time.
+    MemberTimedOut,
+    /// The member's answer is not HTTP, or not one to this request.
+    BadResponse,
+    /// A 101 that nobody asked for, or to another protocol.
+    BadUpgrade,
+    /// A 101 whose `Sec-WebSocket-Accept` does not belong to the key.
+    BadAccept,
+    /// The client did not send its body in time.
+    ClientStalled,
+    /// The client left before the answer.
+    ClientGone,
+}
+
+impl Failure {
+    /// The answer; 499 for a client that is gone stands in logs alone.
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Self::NoHost
+            | Self::BadHost
+            | Self::BadTarget
+            | Self::BadFraming
+            | Self::BadConnectionHeader
+            | Self::UpgradeWithBody => 400,
+            Self::UnknownHost => 404,
+            Self::BadMethod => 405,
+            Self::ClientStalled => 408,
+            Self::ClientGone => 499,
+            Self::FrontendGone
+            | Self::RuleRefused
+            | Self::NoLiveMember
+            | Self::ConnectRefused
+            | Self::ConnectTimedOut
+            | Self::ConnectTls
+            | Self::MemberClosed
+            | Self::MemberGone
+            | Self::BadResponse
+            | Self::BadUpgrade
+            | Self::BadAccept => 502,
+            Self::MemberTimedOut => 504,
+        }
+    }
+
+    /// The answer as a status code of HTTP.
+    pub(crate) fn status_code(self) -> StatusCode {
+        StatusCode::from_u16(self.status()).unwrap_or(StatusCode::BAD_GATEWAY)
+    }
+
+    /// What the access log calls it.
+    pub(crate) fn error_info(self) -> &'static str {
+        match self {
+            Self::NoHost => "ERRORINFO_HTTP_NO_HOST_HEADER",
+            Self::BadHost | Self::UnknownHost | Self::FrontendGone => "ERRORINFO_INVALID_HOST",
+            Self::BadTarget => "ERRORINFO_REQUEST_URI_INVALID",
+            Self::BadFraming | Self::BadConnectionHeader | Self::UpgradeWithBody => {
+                "ERRORINFO_INVALID_REQUEST"
+            }
+            Self::BadMethod => "ERRORINFO_INVALID_METHOD",
+            Self::ClientStalled | Self::ClientGone => "ERRORINFO_CLIENT_CLOSED_REQUEST",
+            Self::RuleRefused | Self::NoLiveMember => "ERRORINFO_UPSTREAM_NO_LIVE",
+            Self::ConnectRefused
+            | Self::ConnectTls
+            | Self::MemberClosed
+            | Self::MemberGone
+            | Self::BadResponse
+            | Self::BadUpgrade
+            | Self::BadAccept => "ERRORINFO_UPSTREAM_CLOSED_CONNECTION",
+            Self::ConnectTimedOut | Self::MemberTimedOut => "ERRORINFO_UPSTREAM_TIMED_OUT",
+        }
+    }
+
+    /// What the client is told beside the status: enough to find the cause on this side, nothing
+    /// about what is behind the gateway.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::NoHost => "400 Bad Request: exactly one Host is needed\n",
+            Self::BadHost => "400 Bad Request: Host is not a host name\n",
+            Self::BadTarget => "400 Bad Request: the request target is not valid\n",
+            Self::BadFraming => "400 Bad Request: Transfer-Encoding is not \"chunked\"\n",
+            Self::BadConnectionHeader => "400 Bad Request: Connection names an end-to-end field\n",
+            Self::UpgradeWithBody => "400 Bad Request: an upgrade cannot have a body\n",
+            Self::UnknownHost | Self::FrontendGone => "404 Not Found: no listener takes this host\n",
+            Self::BadMethod => "405 Method Not Allowed\n",
+            Self::ClientStalled => "408 Request Timeout\n",
+            Self::RuleRefused => "502 Bad Gateway: the rule of this listener is not valid\n",
+            Self::NoLiveMember => "502 Bad Gateway: no member of the pool is up\n",
+            Self::MemberTimedOut => "504 Gateway Timeout\n",
+            _ => "502 Bad Gateway\n",
+        }
+    }
+
+    /// Whether the client's connection cannot be used any more after the answer.
+    pub(crate) fn ends_connection(self) -> bool {
+        matches!(self, Self::BadFraming | Self::UpgradeWithBody | Self::ClientStalled | Self::FrontendGone)
+    }
+
+    /// Its label in metrics.
+    pub(crate) fn label(self) -> FailureLabel {
+        match self {
+            Self::NoHost | Self::BadHost => FailureLabel::InvalidHost,
+            Self::BadTarget
+            | Self::BadFraming
+            | Self::BadConnectionHeader
+            | Self::UpgradeWithBody => FailureLabel::InvalidRequest,
+            Self::BadMethod => FailureLabel::InvalidMethod,
+            Self::UnknownHost | Self::FrontendGone => FailureLabel::UnknownHost,
+            Self::RuleRefused => FailureLabel::RuleRefused,
+            Self::NoLiveMember => FailureLabel::NoLiveMember,
+            Self::ConnectRefused => FailureLabel::ConnectRefused,
+            Self::ConnectTimedOut => FailureLabel::ConnectTimeout,
+            Self::ConnectTls => FailureLabel::Tls,
+            Self::MemberClosed | Self::MemberGone => FailureLabel::UpstreamClosed,
+            Self::MemberTimedOut => FailureLabel::UpstreamTimeout,
+            Self::BadResponse | Self::BadUpgrade | Self::BadAccept => FailureLabel::BadResponse,
+            Self::ClientStalled => FailureLabel::ClientStalled,
+            Self::ClientGone => FailureLabel::ClientClosed,
+        }
+    }
+
+    /// Its label among failed WebSocket handshakes.
+    pub(crate) fn handshake_label(self) -> HandshakeFailure {
+        match self {
+            Self::RuleRefused | Self::NoLiveMember => HandshakeFailure::NoMember,
+            Self::ConnectRefused | Self::ConnectTimedOut | Self::ConnectTls => {
+                HandshakeFailure::Connect
+            }
+            Self::MemberTimedOut => HandshakeFailure::Timeout,
+            Self::MemberClosed | Self::MemberGone | Self::BadResponse => HandshakeFailure::Closed,
+            Self::BadUpgrade => HandshakeFailure::BadUpgrade,
+            Self::BadAccept => HandshakeFailure::BadAccept,
+            Self::ClientGone | Self::ClientStalled => HandshakeFailure::ClientGone,
+            _ => HandshakeFailure::BadRequest,
+        }
+    }
+}
+
+impl From<&ConnectError> for Failure {
+    fn from(error: &ConnectError) -> Self {
+        match error {
+            ConnectError::Tcp(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                Self::ConnectTimedOut
+            }
+            ConnectError::Tcp(_) => Self::ConnectRefused,
+            ConnectError::Tls(_) => Self::ConnectTls,
+            ConnectError::TimedOut => Self::ConnectTimedOut,
+        }
+    }
+}

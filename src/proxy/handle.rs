@@ -1,0 +1,311 @@
+//! Starting the data plane, swapping its table, and ending it.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use thiserror::Error;
+use tidegate_model::{ObjectName, Snapshot};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::core::{self, Core, CoreId, Message, Shared};
+use crate::health::Prober;
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::sockets::Sockets;
+use crate::status::Status;
+use crate::table::{self, Compiler, Identities, Table};
+use crate::tls::Backends;
+
+/// How often an address that could not be opened is tried again.
+const BIND_RETRY: Duration = Duration::from_secs(1);
+/// How long to wait for what was aborted to be gone.
+const ABORT_LIMIT: Duration = Duration::from_secs(2);
+
+/// The data plane.
+#[derive(Debug)]
+pub struct Proxy;
+
+/// Applies snapshots to the data plane and asks it things. All clones are the same.
+#[derive(Clone, Debug)]
+pub struct Handle(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    draining: AtomicBool,
+    applier: Mutex<Applier>,
+}
+
+/// What applying needs and traffic does not.
+#[derive(Debug)]
+struct Applier {
+    snapshot: Arc<Snapshot>,
+    sockets: Sockets,
+    identities: Identities,
+    backends: Backends,
+    prober: Prober,
+}
+
+/// Why the data plane does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The system gives no thread, or no event queue.
+    #[error("cannot start a thread of the data plane: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// Why a snapshot was not applied; the table before it goes on serving.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// A certificate or authority that cannot be used.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// What came of a snapshot.
+#[derive(Debug)]
+pub struct Applied {
+    /// The table that serves now.
+    pub revision: u64,
+    /// Whether it is another one than before; an equal snapshot is not swapped in.
+    pub changed: bool,
+    /// What compiling it took.
+    pub compile: Duration,
+    /// Addresses that could not be opened. They are tried again every second.
+    pub bind_failures: Vec<BindFailure>,
+}
+
+/// An address that could not be opened.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address}: {error}")]
+pub struct BindFailure {
+    /// Whose it is.
+    pub gateway: ObjectName,
+    /// The address.
+    pub address: SocketAddr,
+    /// Why.
+    pub error: String,
+}
+
+/// How draining ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Whether everything had ended before the deadline.
+    pub finished: bool,
+    /// Connections that were ended at the deadline.
+    pub aborted_connections: u64,
+    /// Tunnels that were ended at the deadline.
+    pub aborted_tunnels: u64,
+}
+
+impl Proxy {
+    /// Starts the core threads and the one that probes. Nothing is served before the first
+    /// [`Handle::apply`].
+    ///
+    /// # Errors
+    /// If the system gives no threads.
+    pub fn start(settings: Settings) -> Result<Handle, StartError> {
+        let cores = settings.threads.get();
+        let shared = Arc::new(Shared {
+            table: ArcSwap::from_pointee(Table::default()),
+            timeouts: settings.timeouts,
+            access_log: settings.access_log,
+            metrics: Metrics::new(cores),
+            changes: Arc::new(watch::Sender::new(0)),
+            closing: AtomicBool::new(false),
+            cores: OnceLock::new(),
+        });
+        let (all, inboxes): (Vec<_>, Vec<_>) =
+            (0..cores).map(|index| Core::new(CoreId::new(index), shared.clone())).unzip();
+        // Set before the threads run: a core places connections on its siblings.
+        let _ = shared.cores.set(all.clone().into());
+        for (core, inbox) in all.into_iter().zip(inboxes) {
+            core::spawn(core, inbox)?;
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let prober = Prober::new(runtime.handle().clone(), shared.changes.clone());
+        let applier = Applier {
+            snapshot: Arc::new(Snapshot::default()),
+            sockets: Sockets::default(),
+            identities: Identities::default(),
+            backends: Backends::new(),
+            prober,
+        };
+        let inner =
+            Arc::new(Inner { shared, draining: AtomicBool::new(false), applier: Mutex::new(applier) });
+        let weak = Arc::downgrade(&inner);
+        std::thread::Builder::new()
+            .name("background".into())
+            .spawn(move || runtime.block_on(background(weak)))?;
+        Ok(Handle(inner))
+    }
+}
+
+/// Keeps the probes' runtime going and opens again what could not be opened.
+async fn background(inner: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(BIND_RETRY).await;
+        let Some(inner) = inner.upgrade() else { return };
+        // Someone is applying: that opens what is missing, too.
+        let Some(mut applier) = inner.applier.try_lock() else { continue };
+        let missing: Vec<SocketAddr> =
+            applier.sockets.refused().map(|(address, _)| address).collect();
+        if !missing.is_empty() && !inner.draining.load(Ordering::Relaxed) {
+            applier.sockets.open(&missing, &inner.shared);
+            let still: Vec<SocketAddr> =
+                applier.sockets.refused().map(|(address, _)| address).collect();
+            for address in missing.iter().filter(|address| !still.contains(address)) {
+                info!(%address, "listening after all");
+                inner.shared.changes.send_modify(|count| *count += 1);
+            }
+        }
+    }
+}
+
+impl Handle {
+    /// Makes `snapshot` what is served: compiles it, opens its sockets, and swaps the table. Blocks
+    /// while it compiles, so it is to be called off the data plane's threads. Calls do not overlap.
+    ///
+    /// # Errors
+    /// If it cannot be compiled. Nothing has changed then.
+    pub fn apply(&self, snapshot: Arc<Snapshot>) -> Result<Applied, ApplyError> {
+        let Inner { shared, applier, .. } = &*self.0;
+        let applier = &mut *applier.lock();
+        let started = Instant::now();
+        let wanted: Vec<SocketAddr> =
+            snapshot.gateways.iter().flat_map(|g| &g.frontends).map(|f| f.address()).collect();
+        let previous = shared.table.load_full();
+        let changed = previous.revision == 0 || *applier.snapshot != *snapshot;
+        let mut compile = Duration::ZERO;
+        if changed {
+            let slots = applier.sockets.slots(&wanted);
+            let mut compiler = Compiler {
+                metrics: &shared.metrics,
+                backends: &applier.backends,
+                identities: &mut applier.identities,
+                cores: shared.cores().len(),
+            };
+            let compiled = table::compile(&snapshot, &previous, &slots, &mut compiler)?;
+            compile = started.elapsed();
+            applier.swap(compiled, shared);
+            applier.snapshot = snapshot.clone();
+        }
+        if !self.0.draining.load(Ordering::Relaxed) {
+            applier.sockets.open(&wanted, shared);
+        }
+        applier.sockets.close_others(&wanted, shared.timeouts.frontend_drain, shared);
+        shared.metrics.process().swap(started.elapsed(), changed);
+        let revision = shared.table.load().revision;
+        shared.metrics.process().set_revision(revision);
+        let bind_failures = applier.bind_failures(&snapshot);
+        Ok(Applied { revision, changed, compile, bind_failures })
+    }
+
+    /// What is going on.
+    pub fn status(&self) -> Status {
+        let refused: HashMap<SocketAddr, String> = {
+            let applier = self.0.applier.lock();
+            applier.sockets.refused().map(|(a, error)| (a, error.to_string())).collect()
+        };
+        Status::of(&self.0.shared, self.0.draining.load(Ordering::Relaxed), &refused)
+    }
+
+    /// Adds the data plane's metrics to a registry.
+    ///
+    /// # Errors
+    /// If the registry has metrics of the same names.
+    pub fn register_metrics(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
+        self.0.shared.metrics.register(registry)
+    }
+
+    /// Bumped at every swap and at every change of a member's health.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.shared.changes.subscribe()
+    }
+
+    /// From now on every answer tells its client to connect anew. Connections are still accepted.
+    pub fn begin_shutdown(&self) {
+        self.0.shared.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Stops accepting and waits until every request and tunnel has ended, until `limit` at the
+    /// latest; what is left then is ended.
+    pub async fn drain(&self, limit: Duration) -> Drained {
+        self.begin_shutdown();
+        self.0.draining.store(true, Ordering::Relaxed);
+        let shared = &self.0.shared;
+        shared.tell(|| Message::Drain);
+        let deadline = tokio::time::Instant::now() + limit;
+        if wait_until_empty(shared, deadline).await {
+            return Drained { finished: true, aborted_connections: 0, aborted_tunnels: 0 };
+        }
+        let (connections, tunnels) = open(shared);
+        shared.tell(|| Message::Abort);
+        wait_until_empty(shared, tokio::time::Instant::now() + ABORT_LIMIT).await;
+        Drained { finished: false, aborted_connections: connections, aborted_tunnels: tunnels }
+    }
+
+    /// Open client connections and tunnels.
+    pub fn open(&self) -> (u64, u64) {
+        open(&self.0.shared)
+    }
+}
+
+impl Applier {
+    fn swap(&mut self, compiled: table::Compiled, shared: &Shared) {
+        let table = Arc::new(compiled.table);
+        // Those who came back in time stay as if nothing had been.
+        for rule in table.frontends.iter().flatten().flat_map(|frontend| frontend.rules.iter()) {
+            rule.scope.stay();
+        }
+        let candidates = || table.targets.iter().flat_map(|target| target.candidates.iter());
+        candidates().for_each(|candidate| candidate.member.scope.stay());
+        shared.table.store(table.clone());
+        self.prober.watch(candidates().map(|candidate| candidate.health.clone()).collect());
+        for (scope, after) in compiled.left {
+            let epoch = scope.leave();
+            shared.tell(|| Message::Leave { scope: scope.clone(), epoch, after });
+        }
+        for member in compiled.left_members {
+            member.close_kept();
+        }
+        shared.changes.send_modify(|count| *count += 1);
+    }
+
+    fn bind_failures(&self, snapshot: &Snapshot) -> Vec<BindFailure> {
+        let owner = |address| {
+            snapshot.gateways.iter().find(|g| g.frontends.iter().any(|f| f.address() == address))
+        };
+        let failure = |(address, error): (SocketAddr, &io::Error)| {
+            let gateway = owner(address)?.name.clone();
+            warn!(%gateway, %address, %error, "cannot listen");
+            Some(BindFailure { gateway, address, error: error.to_string() })
+        };
+        self.sockets.refused().filter_map(failure).collect()
+    }
+}
+
+fn open(shared: &Shared) -> (u64, u64) {
+    let sum = |count: fn(&Core) -> usize| shared.cores().iter().map(|c| count(c) as u64).sum();
+    (sum(|core| core.clients.open()), sum(|core| core.tunnels.open()))
+}
+
+/// Whether nothing is open before the deadline.
+async fn wait_until_empty(shared: &Shared, deadline: tokio::time::Instant) -> bool {
+    loop {
+        if open(shared) == (0, 0) {
+            return true;
+        }
+        if tokio::time::Instant::now() >= deadline {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

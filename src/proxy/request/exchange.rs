@@ -1,0 +1,324 @@
+//! What is known of a request while it lasts, and what becomes of it at the end: counters, a line
+//! in the access log, and the member's connection back on its stack.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Version};
+use tidegate_model::ObjectName;
+
+use crate::access_log::{AccessLog, Entry, TlsInfo, TunnelEnd};
+use crate::conn::client::Client;
+use crate::failure::Failure;
+use crate::member::{Connection, Member};
+use crate::metrics::{HandshakeFailure, RuleSeries};
+use crate::request::body::Upload;
+use crate::table::Rule;
+
+/// One request and its response.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(super) client: Arc<Client>,
+    pub(super) started: Instant,
+    pub(super) rule: Option<Arc<Rule>>,
+    pub(super) member: Option<Arc<Member>>,
+    pub(super) connection: Option<Connection>,
+    pub(super) upload: Option<Arc<Upload>>,
+    pub(super) websocket: bool,
+    status: u16,
+    failure: Option<Failure>,
+    served: Served,
+    sent: u64,
+    complete: bool,
+    /// Only with an access log.
+    pub(super) details: Option<Box<Details>>,
+}
+
+/// What the member did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Served {
+    pub(crate) status: Option<u16>,
+    pub(crate) latency: Option<Duration>,
+    pub(crate) local_port: Option<u16>,
+}
+
+/// What the access log tells of a request besides what is known anyway.
+#[derive(Debug)]
+pub(crate) struct Details {
+    log: AccessLog,
+    time: SystemTime,
+    method: Method,
+    uri: Box<str>,
+    version: Version,
+    user_agent: Option<HeaderValue>,
+    original_host: Option<HeaderValue>,
+    pub(super) host: Option<HeaderValue>,
+    pub(super) content_type: Option<HeaderValue>,
+    pub(super) trace_id: Option<HeaderValue>,
+    tls: Option<TlsInfo>,
+    peer: SocketAddr,
+}
+
+impl Details {
+    fn of<B>(log: &AccessLog, client: &Client, request: &Request<B>) -> Self {
+        let headers = request.headers();
+        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+        Self {
+            log: log.clone(),
+            time: SystemTime::now(),
+            method: request.method().clone(),
+            uri: target.into(),
+            version: request.version(),
+            user_agent: headers.get(USER_AGENT).cloned(),
+            original_host: headers.get(HOST).cloned(),
+            host: None,
+            content_type: None,
+            trace_id: None,
+            tls: client.tls.clone(),
+            peer: client.peer,
+        }
+    }
+
+    /// Takes what the response tells.
+    pub(super) fn note_response(&mut self, headers: &HeaderMap) {
+        self.content_type = headers.get(CONTENT_TYPE).cloned();
+    }
+
+    /// Writes the line.
+    pub(crate) fn log(&self, end: &End<'_>) {
+        let text = |value: &Option<HeaderValue>| {
+            value.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        let names = end.names;
+        self.log.write(&Entry {
+            time: self.time,
+            gateway: end.gateway,
+            listener: names.map_or("", |series| &series.key().listener),
+            rule: names.map_or("", |series| &series.key().rule),
+            pool: names.map_or("", |series| &series.key().pool),
+            settings: names.map_or("", |series| &series.key().settings),
+            client: self.peer,
+            method: self.method.as_str(),
+            uri: &self.uri,
+            user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
+            content_type: self.content_type.as_ref().map(HeaderValue::as_bytes),
+            status: end.status,
+            version: self.version,
+            received: end.received,
+            sent: end.sent,
+            took: end.took,
+            transaction_id: text(&self.trace_id).as_deref().unwrap_or(""),
+            tls: self.tls.clone(),
+            server: end.member.map(|member| member.address),
+            server_status: end.served.status,
+            server_latency: end.served.latency,
+            upstream_port: end.served.local_port,
+            original_host: text(&self.original_host).as_deref(),
+            host: text(&self.host).as_deref(),
+            error_info: end.error_info,
+            tunnel: end.tunnel,
+        });
+    }
+}
+
+/// The answer that ends an exchange and begins a tunnel.
+const SWITCHED: u16 = 101;
+
+/// What a tunnel goes on with.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) client: Arc<Client>,
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) member: Arc<Member>,
+    pub(crate) started: Instant,
+    pub(crate) served: Served,
+    pub(crate) details: Option<Box<Details>>,
+}
+
+/// How a request or tunnel ended, for its line in the access log.
+pub(crate) struct End<'a> {
+    pub(crate) gateway: Option<&'a ObjectName>,
+    pub(crate) names: Option<&'a RuleSeries>,
+    pub(crate) member: Option<&'a Member>,
+    pub(crate) status: u16,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) took: Duration,
+    pub(crate) served: Served,
+    pub(crate) error_info: &'static str,
+    pub(crate) tunnel: Option<TunnelEnd>,
+}
+
+impl Exchange {
+    /// A request has arrived.
+    pub(super) fn begin<B>(client: Arc<Client>, request: &Request<B>) -> Self {
+        client.begin();
+        let log = client.core.shared.access_log.as_ref();
+        let details = log.map(|log| Box::new(Details::of(log, &client, request)));
+        Self {
+            client,
+            started: Instant::now(),
+            rule: None,
+            member: None,
+            connection: None,
+            upload: None,
+            websocket: false,
+            status: 0,
+            failure: None,
+            served: Served::default(),
+            sent: 0,
+            complete: false,
+            details,
+        }
+    }
+
+    /// A member was chosen; the one before, if any, did not take the connection.
+    pub(super) fn chose(&mut self, member: &Arc<Member>) {
+        let core = self.client.core.id;
+        if let Some(before) = self.member.take() {
+            before.series.request_ended(core);
+        }
+        member.series.request_started(core);
+        self.member = Some(member.clone());
+    }
+
+    /// The member's response has begun.
+    pub(super) fn answered(&mut self, status: u16) {
+        let latency = self.started.elapsed();
+        let local_port = self.connection.as_ref().map(|connection| connection.local_port);
+        self.served = Served { status: Some(status), latency: Some(latency), local_port };
+        if let Some(upload) = &self.upload {
+            upload.answered();
+        }
+        if let Some(member) = &self.member {
+            member.series.request(self.client.core.id, status, latency);
+        }
+        self.member_moved();
+    }
+
+    /// The client gets this status, and why if it is not the member's.
+    pub(super) fn responds(&mut self, status: u16, failure: Option<Failure>) {
+        self.status = status;
+        self.failure = failure;
+    }
+
+    pub(super) fn member_has_to_move(&self) {
+        if let (Some(connection), Some(rule)) = (&self.connection, &self.rule)
+            && let Some(target) = &rule.target
+        {
+            connection.ticket.arm(target.model.settings.request_timeout);
+        }
+    }
+
+    pub(super) fn member_moved(&self) {
+        if let Some(connection) = &self.connection {
+            connection.ticket.disarm();
+        }
+    }
+
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    /// The response was read to its end.
+    pub(super) fn complete(&mut self) {
+        self.complete = true;
+    }
+
+    /// The member's body ended before its end.
+    pub(super) fn broken(&mut self) {
+        use crate::conn::ticket::Order;
+        let order = self.connection.as_ref().map(|connection| connection.ticket.order());
+        self.failure = Some(match order {
+            Some(Order::Expired) => Failure::MemberTimedOut,
+            Some(Order::Abort) => Failure::MemberGone,
+            _ => Failure::MemberClosed,
+        });
+    }
+
+    /// Gives what a tunnel goes on with; the exchange itself is over, and counted by the tunnel.
+    pub(crate) fn into_parts(mut self) -> Option<Parts> {
+        let parts = Parts {
+            client: self.client.clone(),
+            rule: self.rule.clone()?,
+            member: self.member.clone()?,
+            started: self.started,
+            served: self.served,
+            details: self.details.take(),
+        };
+        self.status = SWITCHED;
+        Some(parts)
+    }
+
+    fn record(&mut self) {
+        let core = &self.client.core;
+        if self.status == 0 {
+            self.status = Failure::ClientGone.status();
+            self.failure = Some(Failure::ClientGone);
+        }
+        let took = self.started.elapsed();
+        let received = self.upload.as_ref().map_or(0, |upload| upload.received());
+        let unmatched = match &self.rule {
+            Some(_) => None,
+            None => core.shared.table.load().frontend(self.client.slot).cloned(),
+        };
+        let series = match (&self.rule, &unmatched) {
+            (Some(rule), _) => Some(&rule.series),
+            (None, Some(frontend)) => Some(&frontend.unmatched),
+            (None, None) => None,
+        };
+        if let Some(series) = series {
+            series.request(core.id, self.status, took, received, self.sent);
+            if let Some(failure) = self.failure {
+                series.failure(core.id, failure.label());
+            }
+            if self.websocket {
+                let refused = HandshakeFailure::Refused;
+                let reason = self.failure.map_or(refused, Failure::handshake_label);
+                series.handshake_failure(core.id, reason);
+            }
+        }
+        if let Some(details) = &self.details {
+            let gateway = match (&self.rule, &unmatched) {
+                (Some(rule), _) => Some(&*rule.gateway),
+                (None, Some(frontend)) => Some(&*frontend.gateway),
+                (None, None) => None,
+            };
+            details.log(&End {
+                gateway,
+                names: series.map(Arc::as_ref),
+                member: self.member.as_deref(),
+                status: self.status,
+                received,
+                sent: self.sent,
+                took,
+                served: self.served,
+                error_info: self.failure.map_or("ERRORINFO_NO_ERROR", Failure::error_info),
+                tunnel: None,
+            });
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.client.end();
+        if let Some(upload) = &self.upload {
+            upload.abandon();
+        }
+        if self.status != SWITCHED {
+            self.record();
+        }
+        if let Some(member) = self.member.take() {
+            let core = &self.client.core;
+            member.series.request_ended(core.id);
+            if let Some(connection) = self.connection.take()
+                && self.complete
+            {
+                member.keep(core, connection);
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The way of a request to a member and back to the head of its response.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{EXPECT, HOST};
+use http::{HeaderValue, Method, Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use tidegate_model::HostOverride;
+
+use crate::conn::ticket::Order;
+use crate::core::Core;
+use crate::failure::Failure;
+use crate::member::{Connection, Lost, Member, Name};
+use crate::request::body::RequestBody;
+use crate::request::headers::{self, Seen};
+use crate::request::{Exchange, normalize, websocket};
+use crate::table::{Candidate, Target};
+
+/// How often a request is begun, at most: members that do not take connections, and connections
+/// that turn out to be closed.
+const ATTEMPTS: usize = 4;
+
+/// How long a request waits for the first probe of members that have just appeared.
+const FIRST_PROBE_LIMIT: Duration = Duration::from_secs(3);
+
+/// What a request comes to.
+pub(super) enum Answer {
+    /// The member's response.
+    Response(Response<Incoming>),
+    /// A 101, and both sides of the tunnel that it makes.
+    Tunnel(Box<Switched>),
+}
+
+/// A handshake that succeeded.
+pub(super) struct Switched {
+    pub(super) response: Response<Incoming>,
+    pub(super) client: OnUpgrade,
+    pub(super) member: OnUpgrade,
+}
+
+/// Forwards a request to a member of its rule's pool.
+pub(super) async fn forward(
+    mut request: Request<Incoming>,
+    exchange: &mut Exchange,
+) -> Result<Answer, Failure> {
+    normalize::check(&mut request)?;
+    let client = exchange.client.clone();
+    let core = &client.core;
+    // The table is let go of at once: a request that takes long must not keep it.
+    let (rule, seen) = {
+        let table = core.shared.table.load();
+        let frontend = table.frontend(client.slot).ok_or(Failure::FrontendGone)?;
+        let host = normalize::host(request.headers())?;
+        (frontend.rule(host).ok_or(Failure::UnknownHost)?.clone(), Seen::on(frontend))
+    };
+    exchange.rule = Some(rule.clone());
+    let handshake = websocket::asked(&request)?;
+    exchange.websocket = handshake.is_some();
+    let target = rule.target.as_ref().ok_or(Failure::RuleRefused)?;
+    let client_side = handshake.as_ref().map(|_| hyper::upgrade::on(&mut request));
+
+    let name = tls_name(target, &request);
+    let trace_id = headers::trace_id();
+    if let Some(details) = &mut exchange.details {
+        details.trace_id = Some(trace_id.clone());
+    }
+    let expects = request.version() == Version::HTTP_11 && request.headers().contains_key(EXPECT);
+    headers::rewrite(&mut request, &client, seen, trace_id)?;
+    if handshake.is_some() {
+        websocket::ask(request.headers_mut());
+    }
+
+    let (head, incoming) = request.into_parts();
+    let (client_limit, member_limit) =
+        (core.shared.timeouts.body_read, target.model.settings.request_timeout);
+    let (body, upload) = RequestBody::new(incoming, expects, client_limit, member_limit);
+    exchange.upload = upload.clone();
+    let mut request = Request::from_parts(head, body);
+    if let Some(upload) = upload.filter(|_| expects) {
+        hyper::ext::on_informational(&mut request, move |informational| {
+            if informational.status() == 100 {
+                upload.release();
+            }
+        });
+    }
+
+    let mut response = send(request, target, name.as_deref(), core, exchange).await?;
+    exchange.answered(response.status().as_u16());
+    if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(Answer::Response(response));
+    }
+    let (Some(handshake), Some(client)) = (handshake, client_side) else {
+        return Err(Failure::BadUpgrade);
+    };
+    handshake.judge(response.headers())?;
+    let member = hyper::upgrade::on(&mut response);
+    Ok(Answer::Tunnel(Box::new(Switched { response, client, member })))
+}
+
+/// The name that an HTTPS member is asked for: the settings', else the member's own, which is not
+/// known yet, else the client's.
+fn tls_name<B>(target: &Target, request: &Request<B>) -> Option<String> {
+    target.model.settings.tls.as_ref()?;
+    match &target.model.settings.host {
+        HostOverride::Fixed(name) => Some(name.as_str().to_owned()),
+        HostOverride::FromMember => None,
+        HostOverride::Keep => normalize::host(request.headers()).ok().map(str::to_owned),
+    }
+}
+
+/// Sends a request until a member answers, or it cannot be sent again safely.
+async fn send(
+    mut request: Request<RequestBody>,
+    target: &Target,
+    name: Option<&str>,
+    core: &Arc<Core>,
+    exchange: &mut Exchange,
+) -> Result<Response<Incoming>, Failure> {
+    let limit = target.model.settings.request_timeout;
+    // Members that did not take the connection.
+    let mut tried: Vec<Arc<Member>> = Vec::new();
+    let mut failure = Failure::NoLiveMember;
+    let mut fresh = false;
+    for _ in 0..ATTEMPTS {
+        let Some(candidate) = choose(target, core, &tried).await else { return Err(failure) };
+        let member = &candidate.member;
+        exchange.chose(member);
+        set_host(&mut request, target, member, exchange);
+        let name = member.name(name.or(member.fqdn.as_deref()));
+        let connection = match obtain(member, core, name, fresh).await {
+            Ok(connection) => exchange.connection.insert(connection),
+            Err(error) => {
+                failure = Failure::from(&error);
+                tried.push(member.clone());
+                continue;
+            }
+        };
+        request.body_mut().attach(&connection.ticket);
+        let spare = (connection.reused && can_repeat(&request)).then(|| copy(&request));
+        let lost = match connection.send(request, limit).await {
+            Ok(response) => return Ok(response),
+            Err(lost) => lost,
+        };
+        exchange.connection = None;
+        failure = why(&lost);
+        // Nothing was written, or nothing came back on a connection that the member was closing.
+        let again = match lost {
+            Lost { unsent: Some(unsent), .. } => Some(unsent),
+            Lost { order: Order::None, malformed: false, .. } => spare,
+            _ => None,
+        };
+        let Some(again) = again else { return Err(failure) };
+        member.series.retried(core.id);
+        request = again;
+        fresh = true;
+    }
+    Err(failure)
+}
+
+/// A kept connection, else a new one.
+async fn obtain(
+    member: &Member,
+    core: &Arc<Core>,
+    name: Name,
+    fresh: bool,
+) -> Result<Connection, crate::member::ConnectError> {
+    if !fresh && let Some(kept) = member.kept(core, &name).await {
+        return Ok(kept);
+    }
+    member.connect(core, name).await
+}
+
+/// The next member of the round; if there is none only because none was probed yet, waits a while.
+async fn choose(target: &Target, core: &Core, tried: &[Arc<Member>]) -> Option<Candidate> {
+    if let Some(candidate) = target.pick(core.id, tried) {
+        return Some(candidate.clone());
+    }
+    if !target.awaits_probe() {
+        return None;
+    }
+    let mut changes = core.shared.changes.subscribe();
+    let probed = async {
+        loop {
+            let candidate = target.pick(core.id, tried).cloned();
+            if candidate.is_some() || !target.awaits_probe() || changes.changed().await.is_err() {
+                return candidate;
+            }
+        }
+    };
+    Box::pin(tokio::time::timeout(FIRST_PROBE_LIMIT, probed)).await.ok().flatten()
+}
+
+fn set_host(
+    request: &mut Request<RequestBody>,
+    target: &Target,
+    member: &Member,
+    exchange: &mut Exchange,
+) {
+    let own = match &target.model.settings.host {
+        HostOverride::Keep => None,
+        HostOverride::Fixed(_) => target.host.as_ref(),
+        HostOverride::FromMember => Some(&member.host),
+    };
+    match own {
+        Some(host) => drop(request.headers_mut().insert(HOST, host.clone())),
+        // Only HTTP/1.0 comes without; HTTP/1.1 must have one, if empty (RFC 9112 3.2).
+        None if !request.headers().contains_key(HOST) => {
+            request.headers_mut().insert(HOST, HeaderValue::from_static(""));
+        }
+        None => {}
+    }
+    if let Some(details) = &mut exchange.details {
+        details.host = request.headers().get(HOST).cloned();
+    }
+}
+
+/// Whether a request may reach the member twice without harm (RFC 9110 9.2.2).
+fn can_repeat(request: &Request<RequestBody>) -> bool {
+    let idempotent =
+        [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE];
+    request.body().is_empty() && idempotent.contains(request.method())
+}
+
+fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    copy
+}
+
+fn why(lost: &Lost) -> Failure {
+    match lost.order {
+        Order::Expired => Failure::MemberTimedOut,
+        Order::ClientStalled => Failure::ClientStalled,
+        Order::Abort => Failure::MemberGone,
+        Order::None | Order::Graceful if lost.malformed => Failure::BadResponse,
+        Order::None | Order::Graceful => Failure::MemberClosed,
+    }
+}

@@ -1,0 +1,40 @@
+//! One request, from its head to the last byte of its response.
+//!
+//! ```text
+//! check -> rule -> rewrite -> member -> send -> response, or a tunnel after a 101
+//! ```
+//! The rule is looked up in the table of the moment; after that the request holds its rule and
+//! member alone. Header maps are changed in place and never copied, but for a request on a used
+//! connection that may have to be sent again.
+
+pub(crate) mod body;
+mod exchange;
+mod forward;
+mod headers;
+mod hop;
+mod normalize;
+pub(crate) mod respond;
+mod websocket;
+
+pub(crate) use exchange::{Details, End, Exchange, Served};
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::conn::client::Client;
+use crate::request::body::ResponseBody;
+
+/// Answers a request, by a member or by itself.
+pub(crate) async fn serve(
+    client: Arc<Client>,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let mut exchange = Exchange::begin(client, &request);
+    match forward::forward(request, &mut exchange).await {
+        Ok(forward::Answer::Response(response)) => respond::forwarded(response, exchange),
+        Ok(forward::Answer::Tunnel(upgrade)) => respond::switch(*upgrade, exchange),
+        Err(failure) => respond::failed(failure, exchange),
+    }
+}

@@ -1,0 +1,65 @@
+//! Responses on their way to the client: the member's, and our own.
+
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
+use http::{HeaderValue, Response, Version};
+use hyper::body::Incoming;
+
+use crate::failure::Failure;
+use crate::request::body::ResponseBody;
+use crate::request::forward::Switched;
+use crate::request::{Exchange, hop};
+use crate::tunnel;
+
+/// Sent as it is to a client that did not finish the head of a request.
+pub(crate) const REQUEST_TIMEOUT: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+/// Sent as it is to a client that speaks HTTP where TLS is expected.
+pub(crate) const HTTP_ON_HTTPS_PORT: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 57\r\n\r\n\
+    400 Bad Request: plain HTTP was sent to an HTTPS listener\n";
+
+/// The member's response.
+pub(super) fn forwarded(
+    response: Response<Incoming>,
+    mut exchange: Exchange,
+) -> Response<ResponseBody> {
+    let (mut head, incoming) = response.into_parts();
+    hop::strip_response(&mut head.headers);
+    head.version = Version::HTTP_11;
+    if exchange.client.core.closing() {
+        head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(details) = &mut exchange.details {
+        details.note_response(&head.headers);
+    }
+    exchange.responds(head.status.as_u16(), None);
+    Response::from_parts(head, ResponseBody::from_member(incoming, exchange))
+}
+
+/// An answer of our own.
+pub(super) fn failed(failure: Failure, mut exchange: Exchange) -> Response<ResponseBody> {
+    let closes = failure.ends_connection() || exchange.client.core.closing();
+    exchange.responds(failure.status(), Some(failure));
+    let mut response = Response::new(ResponseBody::own(failure.text(), exchange));
+    *response.status_mut() = failure.status_code();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if failure == Failure::BadMethod {
+        let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        headers.insert(ALLOW, allowed);
+    }
+    if closes {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// The member's 101, and the tunnel that begins when it has been written.
+pub(super) fn switch(switched: Switched, exchange: Exchange) -> Response<ResponseBody> {
+    let Switched { response, client, member } = switched;
+    let (mut head, _) = response.into_parts();
+    hop::strip_switching(&mut head.headers);
+    tunnel::start(exchange, client, member);
+    Response::from_parts(head, ResponseBody::none())
+}

@@ -1,0 +1,165 @@
+//! What the data plane says of itself, for a status page.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tidegate_model::{MemberState, ObjectName, Protocol};
+
+use crate::core::Shared;
+use crate::health::HealthStatus;
+use crate::table::{Frontend, Rule, Table, Target};
+
+/// Everything at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Counts swaps.
+    pub revision: u64,
+    /// The process is about to end.
+    pub draining: bool,
+    /// Open client connections, tunnels not among them.
+    pub connections: u64,
+    /// Open tunnels.
+    pub tunnels: u64,
+    /// By address.
+    pub frontends: Vec<FrontendStatus>,
+    /// Every pool with the settings it is used with.
+    pub targets: Vec<TargetStatus>,
+}
+
+/// One address that is listened on.
+#[derive(Clone, Debug, Serialize)]
+pub struct FrontendStatus {
+    /// Whose it is.
+    pub gateway: ObjectName,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What clients speak.
+    pub protocol: Protocol,
+    /// Why it does not listen.
+    pub error: Option<String>,
+    /// In the order of the resource.
+    pub listeners: Vec<ListenerStatus>,
+}
+
+/// A listener and its rule.
+#[derive(Clone, Debug, Serialize)]
+pub struct ListenerStatus {
+    /// Its name.
+    pub name: Box<str>,
+    /// The hosts that it takes; empty for any.
+    pub hosts: Vec<Box<str>>,
+    /// Its rule's name.
+    pub rule: Box<str>,
+    /// Its rule's priority.
+    pub priority: Option<u16>,
+    /// Where its requests go: an index into the targets; `None` if its rule was refused.
+    pub target: Option<usize>,
+    /// Requests answered so far.
+    pub requests: u64,
+    /// Open tunnels.
+    pub open_tunnels: u64,
+}
+
+/// A pool with the settings it is used with.
+#[derive(Clone, Debug, Serialize)]
+pub struct TargetStatus {
+    /// Whose it is.
+    pub gateway: ObjectName,
+    /// The pool's name.
+    pub pool: Box<str>,
+    /// The settings' name.
+    pub settings: Box<str>,
+    /// Its members.
+    pub members: Vec<MemberStatus>,
+}
+
+/// A member.
+#[derive(Clone, Debug, Serialize)]
+pub struct MemberStatus {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// The name that the address was resolved from.
+    pub fqdn: Option<Box<str>>,
+    /// What its source says.
+    pub state: MemberState,
+    /// What its probe says.
+    pub health: HealthStatus,
+    /// Open tunnels.
+    pub open_tunnels: u64,
+    /// Requests that it has not answered to the end.
+    pub requests_in_flight: u64,
+}
+
+impl Status {
+    pub(crate) fn of(
+        shared: &Shared,
+        draining: bool,
+        refused: &HashMap<SocketAddr, String>,
+    ) -> Self {
+        let table = shared.table.load_full();
+        let sum = |count: fn(&crate::core::Core) -> usize| {
+            shared.cores().iter().map(|core| count(core) as u64).sum()
+        };
+        Self {
+            revision: table.revision,
+            draining,
+            connections: sum(|core| core.clients.open()),
+            tunnels: sum(|core| core.tunnels.open()),
+            frontends: table
+                .frontends
+                .iter()
+                .flatten()
+                .map(|frontend| frontend_status(frontend, &table, refused))
+                .collect(),
+            targets: table.targets.iter().map(|target| target_status(target)).collect(),
+        }
+    }
+}
+
+fn frontend_status(
+    frontend: &Frontend,
+    table: &Table,
+    refused: &HashMap<SocketAddr, String>,
+) -> FrontendStatus {
+    // By address: a table has hundreds of each, and a page is asked for once a second.
+    let places: HashMap<*const Target, usize> =
+        table.targets.iter().enumerate().map(|(index, t)| (Arc::as_ptr(t), index)).collect();
+    let listener = |rule: &Arc<Rule>| ListenerStatus {
+        name: rule.listener.name.clone(),
+        hosts: rule.listener.hosts.iter().map(|host| host.as_str().into()).collect(),
+        rule: rule.listener.rule.name.clone(),
+        priority: rule.listener.rule.priority.map(|priority| priority.get()),
+        target: rule.target.as_ref().and_then(|t| places.get(&Arc::as_ptr(t)).copied()),
+        requests: rule.series.requests(),
+        open_tunnels: rule.series.open_tunnels(),
+    };
+    FrontendStatus {
+        gateway: (*frontend.gateway).clone(),
+        address: frontend.address,
+        protocol: frontend.protocol,
+        error: refused.get(&frontend.address).cloned(),
+        listeners: frontend.rules.iter().map(listener).collect(),
+    }
+}
+
+fn target_status(target: &Target) -> TargetStatus {
+    TargetStatus {
+        gateway: (*target.gateway).clone(),
+        pool: target.model.pool.name.clone(),
+        settings: target.model.settings.name.clone(),
+        members: target
+            .candidates
+            .iter()
+            .map(|candidate| MemberStatus {
+                address: candidate.member.address,
+                fqdn: candidate.member.fqdn.clone(),
+                state: candidate.state,
+                health: candidate.health.status(),
+                open_tunnels: candidate.member.series.open_tunnels(),
+                requests_in_flight: candidate.member.series.in_flight(),
+            })
+            .collect(),
+    }
+}

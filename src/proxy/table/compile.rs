@@ -1,0 +1,316 @@
+//! From a snapshot and the table before it to the next table.
+//!
+//! Compiling binds nothing, probes nothing and changes nothing that traffic sees: it can be thrown
+//! away. What it takes over from the previous table it takes over unchanged.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use http::HeaderValue;
+use rustls_pki_types::ServerName;
+use tidegate_model::{
+    Action, HostOverride, ObjectName, ProbeHost, Protocol, Settings, Snapshot,
+};
+
+use crate::core::Scope;
+use crate::health::{Health, ProbeSpec};
+use crate::lookup::{HostIndex, Rank};
+use crate::member::Member;
+use crate::metrics::{Metrics, RuleKey};
+use crate::padded::per_core;
+use crate::table::reuse::Connect;
+use crate::table::{Candidate, Frontend, Identities, MemberKey, Rule, Table, Target};
+use crate::tls::{Backends, Profile};
+
+/// What compiling needs besides the snapshot.
+pub(crate) struct Compiler<'a> {
+    pub(crate) metrics: &'a Arc<Metrics>,
+    pub(crate) backends: &'a Backends,
+    pub(crate) identities: &'a mut Identities,
+    pub(crate) cores: usize,
+}
+
+/// A table, and what left with the one before it.
+pub(crate) struct Compiled {
+    pub(crate) table: Table,
+    /// Listeners and members that are in the old table alone, with their time to drain.
+    pub(crate) left: Vec<(Arc<Scope>, Duration)>,
+    /// Members that are in the old table alone.
+    pub(crate) left_members: Vec<Arc<Member>>,
+}
+
+/// Compiles `snapshot`. `slots` gives every address of it its place.
+///
+/// # Errors
+/// If a certificate that was checked before cannot be used after all; the old table stays.
+pub(crate) fn compile(
+    snapshot: &Snapshot,
+    previous: &Table,
+    slots: &HashMap<SocketAddr, usize>,
+    compiler: &mut Compiler<'_>,
+) -> Result<Compiled, rustls::Error> {
+    let mut targets = Targets::new(previous);
+    let size = slots.values().max().map_or(0, |last| last + 1);
+    let mut frontends = vec![None; size.max(previous.frontends.len())];
+    for gateway in &snapshot.gateways {
+        let name = Arc::new(gateway.name.clone());
+        for model in &gateway.frontends {
+            let Some(&slot) = slots.get(&model.address()) else { continue };
+            let before = previous.frontend(slot).map(Arc::as_ref);
+            let frontend = frontend(&name, model, before, &mut targets, compiler)?;
+            frontends[slot] = Some(Arc::new(frontend));
+        }
+    }
+    let table =
+        Table { revision: previous.revision + 1, frontends, targets: targets.all };
+    let compiled = what_left(previous, table);
+    compiler.identities.members.forget_dead();
+    compiler.identities.listeners.forget_dead();
+    Ok(compiled)
+}
+
+fn frontend(
+    gateway: &Arc<ObjectName>,
+    model: &tidegate_model::Frontend,
+    before: Option<&Frontend>,
+    targets: &mut Targets<'_>,
+    compiler: &mut Compiler<'_>,
+) -> Result<Frontend, rustls::Error> {
+    let mut rules = Vec::with_capacity(model.listeners().len());
+    let mut entries = Vec::with_capacity(model.listeners().len());
+    for (index, listener) in model.listeners().iter().enumerate() {
+        let target = match &listener.rule.action {
+            Action::Forward(target) => Some(targets.get(gateway, target, compiler)?),
+            Action::Refuse => None,
+        };
+        let key = (gateway.clone(), model.address(), listener.name.clone());
+        let scope = compiler.identities.listeners.get_or(key, Scope::new);
+        let names = target.as_ref().map(|target| &target.model);
+        let series = compiler.metrics.rule(RuleKey {
+            gateway: gateway.to_string(),
+            listener: listener.name.clone(),
+            rule: listener.rule.name.clone(),
+            pool: names.map_or_else(|| "".into(), |target| target.pool.name.clone()),
+            settings: names.map_or_else(|| "".into(), |target| target.settings.name.clone()),
+        });
+        let priority = listener.rule.priority;
+        if listener.hosts.is_empty() {
+            entries.push((None, Rank::new(priority, None, index), index as u32));
+        }
+        for host in &listener.hosts {
+            let rank = Rank::new(priority, Some(host), index);
+            entries.push((Some(host.clone()), rank, index as u32));
+        }
+        let (gateway, listener) = (gateway.clone(), listener.clone());
+        rules.push(Arc::new(Rule { gateway, listener, target, series, scope }));
+    }
+    let tls = match model.protocol() {
+        Protocol::Http => None,
+        Protocol::Https => {
+            let certificates: Vec<_> = model
+                .listeners()
+                .iter()
+                .filter_map(|l| Some((l.hosts.clone(), l.certificate.clone()?)))
+                .collect();
+            Some(Profile::new(&certificates, before.and_then(|before| before.tls.as_ref()))?)
+        }
+    };
+    let unmatched = compiler.metrics.rule(RuleKey {
+        gateway: gateway.to_string(),
+        listener: "".into(),
+        rule: "".into(),
+        pool: "".into(),
+        settings: "".into(),
+    });
+    Ok(Frontend {
+        gateway: gateway.clone(),
+        address: model.address(),
+        protocol: model.protocol(),
+        port: HeaderValue::from(model.address().port()),
+        tls,
+        index: HostIndex::new(entries),
+        rules: rules.into(),
+        unmatched,
+    })
+}
+
+/// Names of a target: gateway, pool, settings.
+type TargetKey = (Arc<ObjectName>, Box<str>, Box<str>);
+
+/// The targets of the table in the making, and those of the one before.
+struct Targets<'a> {
+    before: HashMap<TargetKey, &'a Arc<Target>>,
+    made: HashMap<TargetKey, Arc<Target>>,
+    all: Vec<Arc<Target>>,
+}
+
+fn key_of(gateway: &Arc<ObjectName>, model: &tidegate_model::Target) -> TargetKey {
+    (gateway.clone(), model.pool.name.clone(), model.settings.name.clone())
+}
+
+impl<'a> Targets<'a> {
+    fn new(previous: &'a Table) -> Self {
+        let before =
+            previous.targets.iter().map(|t| (key_of(&t.gateway, &t.model), t)).collect();
+        Self { before, made: HashMap::new(), all: Vec::new() }
+    }
+
+    fn get(
+        &mut self,
+        gateway: &Arc<ObjectName>,
+        model: &Arc<tidegate_model::Target>,
+        compiler: &mut Compiler<'_>,
+    ) -> Result<Arc<Target>, rustls::Error> {
+        let key = key_of(gateway, model);
+        if let Some(made) = self.made.get(&key) {
+            return Ok(made.clone());
+        }
+        let before = self.before.get(&key).copied();
+        let target = match before {
+            Some(before) if Arc::ptr_eq(&before.model, model) || before.model == *model => {
+                before.clone()
+            }
+            _ => Arc::new(target(gateway, model, before, compiler)?),
+        };
+        self.all.push(target.clone());
+        self.made.insert(key, target.clone());
+        Ok(target)
+    }
+}
+
+fn target(
+    gateway: &Arc<ObjectName>,
+    model: &Arc<tidegate_model::Target>,
+    before: Option<&Arc<Target>>,
+    compiler: &mut Compiler<'_>,
+) -> Result<Target, rustls::Error> {
+    let settings = &model.settings;
+    let connect = Connect::of(settings);
+    let tls = match &settings.tls {
+        Some(tls) => Some(compiler.backends.config(&tls.trust)?),
+        None => None,
+    };
+    let healths: HashMap<u64, &Arc<Health>> = before
+        .iter()
+        .flat_map(|target| target.candidates.iter())
+        .map(|candidate| (candidate.member.scope.id(), &candidate.health))
+        .collect();
+    let label = format!("{gateway}/{}/{}", model.pool.name, settings.name);
+    let mut candidates: Vec<Candidate> = Vec::with_capacity(model.pool.members.len());
+    let mut seen = HashMap::new();
+    for member in &model.pool.members {
+        let address = SocketAddr::new(member.address, member.port.unwrap_or(settings.port));
+        let key = MemberKey {
+            gateway: gateway.clone(),
+            pool: model.pool.name.clone(),
+            settings: settings.name.clone(),
+            address,
+            fqdn: member.fqdn.clone(),
+            connect: connect.clone(),
+        };
+        let (metrics, cores) = (compiler.metrics, compiler.cores);
+        let found = compiler
+            .identities
+            .members
+            .get_or(key.clone(), || Member::new(&key, tls.clone(), metrics, cores));
+        // Two ways to one address: the better state counts.
+        if let Some(&index) = seen.get(&found.scope.id()) {
+            let known: &mut Candidate = &mut candidates[index];
+            known.state = known.state.min(member.state);
+            continue;
+        }
+        seen.insert(found.scope.id(), candidates.len());
+        let spec = probe_spec(settings, member.fqdn.as_deref(), address, tls.clone());
+        let health = match healths.get(&found.scope.id()) {
+            Some(health) if same_probe(health.spec(), &spec) => (*health).clone(),
+            Some(health) => Health::after(health, spec, label.clone()),
+            None => Health::new(spec, label.clone()),
+        };
+        found.series.set_health(&health);
+        candidates.push(Candidate { member: found, health, state: member.state });
+    }
+    let host = match &settings.host {
+        HostOverride::Fixed(name) => HeaderValue::try_from(name.as_str()).ok(),
+        HostOverride::Keep | HostOverride::FromMember => None,
+    };
+    Ok(Target {
+        gateway: gateway.clone(),
+        model: model.clone(),
+        host,
+        candidates: candidates.into(),
+        rounds: per_core(compiler.cores, || AtomicUsize::new(0)),
+    })
+}
+
+fn same_probe(a: &ProbeSpec, b: &ProbeSpec) -> bool {
+    a.address == b.address
+        && a.host == b.host
+        && a.probe == b.probe
+        && match (&a.tls, &b.tls) {
+            (None, None) => true,
+            (Some((a, a_name)), Some((b, b_name))) => Arc::ptr_eq(a, b) && a_name == b_name,
+            _ => false,
+        }
+}
+
+/// What a probe sends: its own host, else the default's; in the TLS handshake the probe's host,
+/// else the settings', else the member's name, never 127.0.0.1.
+fn probe_spec(
+    settings: &Settings,
+    fqdn: Option<&str>,
+    member: SocketAddr,
+    tls: Option<Arc<rustls::ClientConfig>>,
+) -> ProbeSpec {
+    let probe = settings.probe.clone();
+    let own = fqdn.map_or_else(|| member.ip().to_string(), str::to_owned);
+    let from_settings = match &settings.host {
+        HostOverride::Fixed(name) => name.as_str().to_owned(),
+        HostOverride::FromMember | HostOverride::Keep => own,
+    };
+    let host = match &probe.host {
+        ProbeHost::Default => "127.0.0.1",
+        ProbeHost::Fixed(name) => name.as_str(),
+        ProbeHost::FromSettings => &from_settings,
+    };
+    let name = match &probe.host {
+        ProbeHost::Fixed(name) => name.as_str(),
+        ProbeHost::Default | ProbeHost::FromSettings => &from_settings,
+    };
+    let name = ServerName::try_from(name.to_owned())
+        .unwrap_or_else(|_| ServerName::from(member.ip()));
+    let address = SocketAddr::new(member.ip(), probe.port.unwrap_or(member.port()));
+    let host = HeaderValue::try_from(host).unwrap_or(HeaderValue::from_static("127.0.0.1"));
+    ProbeSpec { address, tls: tls.map(|config| (config, name)), host, probe }
+}
+
+/// Compares two tables by identity.
+fn what_left(previous: &Table, table: Table) -> Compiled {
+    fn rules(table: &Table) -> impl Iterator<Item = &Arc<Rule>> {
+        table.frontends.iter().flatten().flat_map(|frontend| frontend.rules.iter())
+    }
+    fn members(table: &Table) -> impl Iterator<Item = (&Arc<Target>, &Candidate)> {
+        table.targets.iter().flat_map(|t| t.candidates.iter().map(move |candidate| (t, candidate)))
+    }
+    let staying: HashSet<u64> = rules(&table)
+        .map(|rule| rule.scope.id())
+        .chain(members(&table).map(|(_, candidate)| candidate.member.scope.id()))
+        .collect();
+    let mut left = Vec::new();
+    for rule in rules(previous).filter(|rule| !staying.contains(&rule.scope.id())) {
+        let settings = rule.target.as_ref().map(|target| target.model.settings.drain_timeout);
+        left.push((rule.scope.clone(), settings.unwrap_or(Duration::ZERO)));
+    }
+    let mut left_members = Vec::new();
+    for (target, candidate) in members(previous) {
+        let scope = &candidate.member.scope;
+        if !staying.contains(&scope.id()) {
+            left.push((scope.clone(), target.model.settings.drain_timeout));
+            left_members.push(candidate.member.clone());
+        }
+    }
+    Compiled { table, left, left_members }
+}
+

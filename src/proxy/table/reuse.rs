@@ -1,0 +1,78 @@
+//! What outlives a table, found again by identity.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+
+use tidegate_model::{ObjectName, Trust};
+
+use crate::core::Scope;
+use crate::member::Member;
+
+/// What makes a member the same one in the next table: where it is, and how it is connected to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct MemberKey {
+    pub(crate) gateway: Arc<ObjectName>,
+    pub(crate) pool: Box<str>,
+    pub(crate) settings: Box<str>,
+    pub(crate) address: SocketAddr,
+    pub(crate) fqdn: Option<Box<str>>,
+    pub(crate) connect: Connect,
+}
+
+/// Options of the settings that change what the member sees of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Connect {
+    Plain,
+    WellKnown,
+    /// The certificates of the authorities trusted.
+    Roots(Arc<tidegate_model::TrustedRoots>),
+}
+
+impl Connect {
+    pub(crate) fn of(settings: &tidegate_model::Settings) -> Self {
+        match settings.tls.as_ref().map(|tls| &tls.trust) {
+            None => Self::Plain,
+            Some(Trust::WellKnown) => Self::WellKnown,
+            Some(Trust::Roots(roots)) => Self::Roots(roots.clone()),
+        }
+    }
+}
+
+/// What makes a listener the same one in the next table.
+pub(crate) type ListenerKey = (Arc<ObjectName>, SocketAddr, Box<str>);
+
+/// Members and listeners that someone still holds: a table, a tunnel, a request.
+#[derive(Debug, Default)]
+pub(crate) struct Identities {
+    pub(crate) members: Living<MemberKey, Member>,
+    pub(crate) listeners: Living<ListenerKey, Scope>,
+}
+
+/// Values by key for as long as someone holds them.
+#[derive(Debug)]
+pub(crate) struct Living<K, V>(HashMap<K, Weak<V>>);
+
+impl<K, V> Default for Living<K, V> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Eq + Hash, V> Living<K, V> {
+    /// The living value, or a new one.
+    pub(crate) fn get_or(&mut self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
+        if let Some(living) = self.0.get(&key).and_then(Weak::upgrade) {
+            return living;
+        }
+        let value = Arc::new(make());
+        self.0.insert(key, Arc::downgrade(&value));
+        value
+    }
+
+    /// Forgets what nobody holds any more.
+    pub(crate) fn forget_dead(&mut self) {
+        self.0.retain(|_, value| value.strong_count() > 0);
+    }
+}
