@@ -122,7 +122,9 @@ impl Failure {
             Self::BadFraming => "400 Bad Request: Transfer-Encoding is not \"chunked\"\n",
             Self::BadConnectionHeader => "400 Bad Request: Connection names an end-to-end field\n",
             Self::UpgradeWithBody => "400 Bad Request: an upgrade cannot have a body\n",
-            Self::UnknownHost | Self::FrontendGone => "404 Not Found: no listener takes this host\n",
+            Self::UnknownHost | Self::FrontendGone => {
+                "404 Not Found: no listener takes this host\n"
+            }
             Self::BadMethod => "405 Method Not Allowed\n",
             Self::ClientStalled => "408 Request Timeout\n",
             Self::RuleRefused => "502 Bad Gateway: the rule of this listener is not valid\n",
@@ -134,7 +136,10 @@ impl Failure {
 
     /// Whether the client's connection cannot be used any more after the answer.
     pub(crate) fn ends_connection(self) -> bool {
-        matches!(self, Self::BadFraming | Self::UpgradeWithBody | Self::ClientStalled | Self::FrontendGone)
+        matches!(
+            self,
+            Self::BadFraming | Self::UpgradeWithBody | Self::ClientStalled | Self::FrontendGone
+        )
     }
 
     /// Its label in metrics.

@@ -35,6 +35,6 @@ mod tunnel;
 pub use access_log::AccessLog;
 pub use handle::{Applied, ApplyError, BindFailure, Drained, Handle, Proxy, StartError};
 pub use health::{HealthState, HealthStatus};
-pub use metrics::{Definition, definitions};
+pub use metrics::{Definition, Kind, definitions};
 pub use settings::{Settings, Timeouts};
 pub use status::{FrontendStatus, ListenerStatus, MemberStatus, Status, TargetStatus};

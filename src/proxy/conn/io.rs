@@ -32,12 +32,18 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(crate) fn new(io: Io) -> Self {
-        Self { io, head_watch: None }
+        Self {
+            io,
+            head_watch: None,
+        }
     }
 
     /// Arms the ticket's deadline with `limit` at the first byte of each request.
     pub(crate) fn with_head_watch(io: Io, ticket: Arc<Ticket>, limit: Duration) -> Self {
-        Self { io, head_watch: Some((ticket, limit)) }
+        Self {
+            io,
+            head_watch: Some((ticket, limit)),
+        }
     }
 
     /// The bytes alone.
@@ -56,14 +62,6 @@ macro_rules! each {
 }
 
 impl Io {
-    /// The socket below.
-    pub(crate) fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
-        }
-    }
-
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -72,7 +70,11 @@ impl Io {
         each!(self, io => Pin::new(io).poll_read(cx, buf))
     }
 
-    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         each!(self, io => Pin::new(io).poll_write(cx, buf))
     }
 

@@ -54,16 +54,25 @@ async fn connection(core: Arc<Core>, slot: usize, tcp: TcpStream, peer: SocketAd
         None => return,
     };
     let ticket = Arc::new(Ticket::new());
-    let _entered = core.connections.enter(ticket.clone(), Owner::Client { slot });
+    let _entered = core
+        .connections
+        .enter(ticket.clone(), Owner::Client { slot });
     let _counted = core.clients.enter(ticket.clone(), ());
     let process = core.shared.metrics.process();
     process.connection_opened(core.id, profile.is_some());
     match profile {
-        None => http1(Client::new(core.clone(), slot, peer, None, false, ticket), Io::Plain(tcp)).await,
+        None => {
+            http1(
+                Client::new(core.clone(), slot, peer, None, false, ticket),
+                Io::Plain(tcp),
+            )
+            .await
+        }
         Some(config) => {
             ticket.arm(core.shared.timeouts.handshake);
             // Boxed: the handshake's state is large and short-lived.
-            if let Some((tls, info, http2)) = Box::pin(handshake(&core, config, tcp, &ticket)).await {
+            if let Some((tls, info, http2)) = Box::pin(handshake(&core, config, tcp, &ticket)).await
+            {
                 let client = Client::new(core.clone(), slot, peer, Some(info), http2, ticket);
                 if http2 {
                     Box::pin(self::http2(client, tls)).await;
@@ -101,7 +110,10 @@ async fn handshake(
             let (_, session) = tls.get_ref();
             let http2 = session.alpn_protocol() == Some(b"h2");
             let info = TlsInfo {
-                protocol: session.protocol_version().and_then(|v| v.as_str()).unwrap_or("unknown"),
+                protocol: session
+                    .protocol_version()
+                    .and_then(|v| v.as_str())
+                    .unwrap_or("unknown"),
                 cipher: session
                     .negotiated_cipher_suite()
                     .and_then(|suite| suite.suite().as_str())
@@ -126,8 +138,12 @@ async fn handshake(
 /// Whether a failed handshake began with something that is no TLS record, most likely HTTP.
 fn is_plain_http(error: &std::io::Error) -> bool {
     matches!(
-        error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()),
-        Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType))
+        error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>()),
+        Some(rustls::Error::InvalidMessage(
+            rustls::InvalidMessage::InvalidContentType
+        ))
     )
 }
 
@@ -143,7 +159,10 @@ async fn http1(client: Client, io: Io) {
         async move { Ok::<_, Infallible>(request::serve(client, request).await) }
     });
     let mut builder = http1::Builder::new();
-    builder.header_read_timeout(None).max_buf_size(HEAD_LIMIT).preserve_header_case(true);
+    builder
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_LIMIT)
+        .preserve_header_case(true);
     let mut connection = builder.serve_connection(io, service).with_upgrades();
     let mut graceful = false;
     let late = poll_fn(|cx| {

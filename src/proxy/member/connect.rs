@@ -14,8 +14,8 @@ use crate::conn::io::{Io, Stream};
 use crate::conn::serve::keep_alive;
 use crate::conn::ticket::Ticket;
 use crate::core::Core;
-use crate::member::connection::{Connection, drive};
 use crate::member::Member;
+use crate::member::connection::{Connection, drive};
 
 /// The name that a member's certificate has to have; `None` where no TLS is spoken.
 pub(crate) type Name = Option<ServerName<'static>>;
@@ -64,7 +64,9 @@ impl Member {
     }
 
     async fn open(&self, core: &Arc<Core>, name: Name) -> Result<Connection, ConnectError> {
-        let tcp = TcpStream::connect(self.address).await.map_err(ConnectError::Tcp)?;
+        let tcp = TcpStream::connect(self.address)
+            .await
+            .map_err(ConnectError::Tcp)?;
         // A socket that refuses an option is about to fail by itself.
         let _ = tcp.set_nodelay(true);
         keep_alive(&tcp);
@@ -72,8 +74,10 @@ impl Member {
         let io = match (&self.tls, &name) {
             (Some(config), Some(name)) => {
                 let connector = TlsConnector::from(config.clone());
-                let tls =
-                    connector.connect(name.clone(), tcp).await.map_err(ConnectError::Tls)?;
+                let tls = connector
+                    .connect(name.clone(), tcp)
+                    .await
+                    .map_err(ConnectError::Tls)?;
                 Io::Tls(Box::new(tls.into()))
             }
             _ => Io::Plain(tcp),

@@ -3,8 +3,8 @@
 use parking_lot::Mutex;
 
 use crate::core::CoreId;
-use crate::member::connection::Connection;
 use crate::member::connect::Name;
+use crate::member::connection::Connection;
 use crate::padded::{Padded, per_core};
 
 /// How many connections wait on one core for one member, at most.
@@ -32,7 +32,9 @@ impl Kept {
     }
 
     pub(super) fn push(&self, core: CoreId, connection: Connection) {
-        let Some(stack) = self.0.get(core.index()) else { return };
+        let Some(stack) = self.0.get(core.index()) else {
+            return;
+        };
         let mut stack = stack.lock();
         // The oldest ones are at the bottom and were closed first.
         if stack.len() >= LIMIT || stack.first().is_some_and(Connection::is_closed) {
@@ -56,6 +58,8 @@ fn pop_for(stack: &mut Vec<Connection>, name: &Name) -> Option<Connection> {
     if stack.last()?.name == *name {
         return stack.pop();
     }
-    let index = stack.iter().rposition(|connection| connection.name == *name)?;
+    let index = stack
+        .iter()
+        .rposition(|connection| connection.name == *name)?;
     Some(stack.remove(index))
 }

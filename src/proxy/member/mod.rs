@@ -3,8 +3,8 @@
 //! A member outlives tables. It keeps the connections that wait for the next request, on a stack
 //! for each core, because a connection belongs to the runtime it was made on.
 
-mod connection;
 mod connect;
+mod connection;
 mod kept;
 
 use std::net::SocketAddr;

@@ -51,8 +51,9 @@ impl Upload {
 
     /// The member wants the body.
     pub(super) fn release(&self) {
-        let released =
-            self.hold.compare_exchange(HELD, FLOWS, Ordering::AcqRel, Ordering::Relaxed);
+        let released = self
+            .hold
+            .compare_exchange(HELD, FLOWS, Ordering::AcqRel, Ordering::Relaxed);
         if released.is_ok() {
             self.waker.wake();
         }
@@ -65,8 +66,9 @@ impl Upload {
 
     /// The exchange is over: a body still held back never goes out.
     pub(super) fn abandon(&self) {
-        let held =
-            self.hold.compare_exchange(HELD, ABANDONED, Ordering::AcqRel, Ordering::Relaxed);
+        let held = self
+            .hold
+            .compare_exchange(HELD, ABANDONED, Ordering::AcqRel, Ordering::Relaxed);
         if held.is_ok() {
             self.waker.wake();
         }
@@ -136,7 +138,9 @@ impl RequestBody {
 impl Streaming {
     /// Ready once the body may flow.
     fn poll_wanted(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
-        let Some(limit) = &mut self.hold else { return Poll::Ready(Ok(())) };
+        let Some(limit) = &mut self.hold else {
+            return Poll::Ready(Ok(()));
+        };
         self.upload.waker.register(cx.waker());
         match self.upload.hold.load(Ordering::Acquire) {
             ABANDONED => return Poll::Ready(Err(BodyError::NotWanted)),
@@ -150,7 +154,10 @@ impl Streaming {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Err(error) = std::task::ready!(self.poll_wanted(cx)) {
             return Poll::Ready(Some(Err(error)));
         }
@@ -167,7 +174,9 @@ impl Streaming {
         if let Poll::Ready(Some(Ok(frame))) = &frame
             && let Some(data) = frame.data_ref()
         {
-            self.upload.received.fetch_add(data.len() as u64, Ordering::Relaxed);
+            self.upload
+                .received
+                .fetch_add(data.len() as u64, Ordering::Relaxed);
         }
         frame.map_err(BodyError::from)
     }
@@ -220,17 +229,29 @@ enum Source {
 
 impl ResponseBody {
     pub(super) fn from_member(incoming: Incoming, exchange: Exchange) -> Self {
-        Self { source: Source::Member(incoming), exchange: Some(exchange), waiting: false }
+        Self {
+            source: Source::Member(incoming),
+            exchange: Some(exchange),
+            waiting: false,
+        }
     }
 
     pub(super) fn own(text: &'static str, exchange: Exchange) -> Self {
         let source = Source::Own(Bytes::from_static(text.as_bytes()));
-        Self { source, exchange: Some(exchange), waiting: false }
+        Self {
+            source,
+            exchange: Some(exchange),
+            waiting: false,
+        }
     }
 
     /// The body of a 101: there is none.
     pub(super) fn none() -> Self {
-        Self { source: Source::Own(Bytes::new()), exchange: None, waiting: false }
+        Self {
+            source: Source::Own(Bytes::new()),
+            exchange: None,
+            waiting: false,
+        }
     }
 }
 
@@ -243,7 +264,9 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let Some(exchange) = &mut this.exchange else { return Poll::Ready(None) };
+        let Some(exchange) = &mut this.exchange else {
+            return Poll::Ready(None);
+        };
         let incoming = match &mut this.source {
             Source::Own(text) if text.is_empty() => return Poll::Ready(None),
             Source::Own(text) => {

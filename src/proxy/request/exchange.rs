@@ -64,7 +64,10 @@ pub(crate) struct Details {
 impl Details {
     fn of<B>(log: &AccessLog, client: &Client, request: &Request<B>) -> Self {
         let headers = request.headers();
-        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+        let target = request
+            .uri()
+            .path_and_query()
+            .map_or("", |target| target.as_str());
         Self {
             log: log.clone(),
             time: SystemTime::now(),
@@ -76,7 +79,7 @@ impl Details {
             host: None,
             content_type: None,
             trace_id: None,
-            tls: client.tls.clone(),
+            tls: client.tls,
             peer: client.peer,
         }
     }
@@ -89,7 +92,10 @@ impl Details {
     /// Writes the line.
     pub(crate) fn log(&self, end: &End<'_>) {
         let text = |value: &Option<HeaderValue>| {
-            value.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned)
+            value
+                .as_ref()
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
         };
         let names = end.names;
         self.log.write(&Entry {
@@ -110,7 +116,7 @@ impl Details {
             sent: end.sent,
             took: end.took,
             transaction_id: text(&self.trace_id).as_deref().unwrap_or(""),
-            tls: self.tls.clone(),
+            tls: self.tls,
             server: end.member.map(|member| member.address),
             server_status: end.served.status,
             server_latency: end.served.latency,
@@ -187,8 +193,15 @@ impl Exchange {
     /// The member's response has begun.
     pub(super) fn answered(&mut self, status: u16) {
         let latency = self.started.elapsed();
-        let local_port = self.connection.as_ref().map(|connection| connection.local_port);
-        self.served = Served { status: Some(status), latency: Some(latency), local_port };
+        let local_port = self
+            .connection
+            .as_ref()
+            .map(|connection| connection.local_port);
+        self.served = Served {
+            status: Some(status),
+            latency: Some(latency),
+            local_port,
+        };
         if let Some(upload) = &self.upload {
             upload.answered();
         }
@@ -230,7 +243,10 @@ impl Exchange {
     /// The member's body ended before its end.
     pub(super) fn broken(&mut self) {
         use crate::conn::ticket::Order;
-        let order = self.connection.as_ref().map(|connection| connection.ticket.order());
+        let order = self
+            .connection
+            .as_ref()
+            .map(|connection| connection.ticket.order());
         self.failure = Some(match order {
             Some(Order::Expired) => Failure::MemberTimedOut,
             Some(Order::Abort) => Failure::MemberGone,
@@ -295,7 +311,9 @@ impl Exchange {
                 sent: self.sent,
                 took,
                 served: self.served,
-                error_info: self.failure.map_or("ERRORINFO_NO_ERROR", Failure::error_info),
+                error_info: self
+                    .failure
+                    .map_or("ERRORINFO_NO_ERROR", Failure::error_info),
                 tunnel: None,
             });
         }

@@ -53,7 +53,10 @@ pub(super) async fn forward(
         let table = core.shared.table.load();
         let frontend = table.frontend(client.slot).ok_or(Failure::FrontendGone)?;
         let host = normalize::host(request.headers())?;
-        (frontend.rule(host).ok_or(Failure::UnknownHost)?.clone(), Seen::on(frontend))
+        (
+            frontend.rule(host).ok_or(Failure::UnknownHost)?.clone(),
+            Seen::on(frontend),
+        )
     };
     exchange.rule = Some(rule.clone());
     let handshake = websocket::asked(&request)?;
@@ -73,8 +76,10 @@ pub(super) async fn forward(
     }
 
     let (head, incoming) = request.into_parts();
-    let (client_limit, member_limit) =
-        (core.shared.timeouts.body_read, target.model.settings.request_timeout);
+    let (client_limit, member_limit) = (
+        core.shared.timeouts.body_read,
+        target.model.settings.request_timeout,
+    );
     let (body, upload) = RequestBody::new(incoming, expects, client_limit, member_limit);
     exchange.upload = upload.clone();
     let mut request = Request::from_parts(head, body);
@@ -96,7 +101,11 @@ pub(super) async fn forward(
     };
     handshake.judge(response.headers())?;
     let member = hyper::upgrade::on(&mut response);
-    Ok(Answer::Tunnel(Box::new(Switched { response, client, member })))
+    Ok(Answer::Tunnel(Box::new(Switched {
+        response,
+        client,
+        member,
+    })))
 }
 
 /// The name that an HTTPS member is asked for: the settings', else the member's own, which is not
@@ -124,7 +133,9 @@ async fn send(
     let mut failure = Failure::NoLiveMember;
     let mut fresh = false;
     for _ in 0..ATTEMPTS {
-        let Some(candidate) = choose(target, core, &tried).await else { return Err(failure) };
+        let Some(candidate) = choose(target, core, &tried).await else {
+            return Err(failure);
+        };
         let member = &candidate.member;
         exchange.chose(member);
         set_host(&mut request, target, member, exchange);
@@ -147,11 +158,20 @@ async fn send(
         failure = why(&lost);
         // Nothing was written, or nothing came back on a connection that the member was closing.
         let again = match lost {
-            Lost { unsent: Some(unsent), .. } => Some(unsent),
-            Lost { order: Order::None, malformed: false, .. } => spare,
+            Lost {
+                unsent: Some(unsent),
+                ..
+            } => Some(unsent),
+            Lost {
+                order: Order::None,
+                malformed: false,
+                ..
+            } => spare,
             _ => None,
         };
-        let Some(again) = again else { return Err(failure) };
+        let Some(again) = again else {
+            return Err(failure);
+        };
         member.series.retried(core.id);
         request = again;
         fresh = true;
@@ -189,7 +209,10 @@ async fn choose(target: &Target, core: &Core, tried: &[Arc<Member>]) -> Option<C
             }
         }
     };
-    Box::pin(tokio::time::timeout(FIRST_PROBE_LIMIT, probed)).await.ok().flatten()
+    Box::pin(tokio::time::timeout(FIRST_PROBE_LIMIT, probed))
+        .await
+        .ok()
+        .flatten()
 }
 
 fn set_host(
@@ -207,7 +230,9 @@ fn set_host(
         Some(host) => drop(request.headers_mut().insert(HOST, host.clone())),
         // Only HTTP/1.0 comes without; HTTP/1.1 must have one, if empty (RFC 9112 3.2).
         None if !request.headers().contains_key(HOST) => {
-            request.headers_mut().insert(HOST, HeaderValue::from_static(""));
+            request
+                .headers_mut()
+                .insert(HOST, HeaderValue::from_static(""));
         }
         None => {}
     }
@@ -218,8 +243,13 @@ fn set_host(
 
 /// Whether a request may reach the member twice without harm (RFC 9110 9.2.2).
 fn can_repeat(request: &Request<RequestBody>) -> bool {
-    let idempotent =
-        [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE];
+    let idempotent = [
+        Method::GET,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::PUT,
+        Method::DELETE,
+    ];
     request.body().is_empty() && idempotent.contains(request.method())
 }
 

@@ -16,9 +16,13 @@ pub(super) fn check<B>(request: &mut Request<B>) -> Result<(), Failure> {
         return Err(Failure::BadMethod);
     }
     check_framing(request.headers())?;
-    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("", |target| target.as_str());
     let asterisk = target == "*" && request.method() == Method::OPTIONS;
-    if !(target.starts_with('/') || asterisk) || !target.bytes().all(|b| (0x21..0x7f).contains(&b)) {
+    if !(target.starts_with('/') || asterisk) || !target.bytes().all(|b| (0x21..0x7f).contains(&b))
+    {
         return Err(Failure::BadTarget);
     }
     let mut hosts = request.headers().get_all(HOST).iter();
@@ -56,21 +60,29 @@ fn check_framing(headers: &HeaderMap) -> Result<(), Failure> {
 
 /// The name in a `Host` without its port; empty if there is none.
 pub(super) fn host(headers: &HeaderMap) -> Result<&str, Failure> {
-    let Some(value) = headers.get(HOST) else { return Ok("") };
+    let Some(value) = headers.get(HOST) else {
+        return Ok("");
+    };
     let text = value.to_str().map_err(|_| Failure::BadHost)?;
     let (name, port) = match text.strip_prefix('[') {
         Some(rest) => rest.split_once(']').ok_or(Failure::BadHost)?,
         None => text.split_at(text.find(':').unwrap_or(text.len())),
     };
     let port_is_right = port.is_empty()
-        || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+        || port
+            .strip_prefix(':')
+            .is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
     let of_host = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     let in_brackets = |b: u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
     let name_is_right = match text.starts_with('[') {
         true => !name.is_empty() && name.bytes().all(in_brackets),
         false => name.bytes().all(of_host),
     };
-    if port_is_right && name_is_right { Ok(name) } else { Err(Failure::BadHost) }
+    if port_is_right && name_is_right {
+        Ok(name)
+    } else {
+        Err(Failure::BadHost)
+    }
 }
 
 #[cfg(test)]
@@ -120,9 +132,15 @@ mod tests {
             let request = Request::builder().method(method).uri("/").header(HOST, "a");
             assert_eq!(checked(request).unwrap_err(), Failure::BadMethod);
         }
-        let options = Request::builder().method(Method::OPTIONS).uri("*").header(HOST, "a");
+        let options = Request::builder()
+            .method(Method::OPTIONS)
+            .uri("*")
+            .header(HOST, "a");
         assert!(checked(options).is_ok());
-        assert_eq!(checked(Request::get("*").header(HOST, "a")).unwrap_err(), Failure::BadTarget);
+        assert_eq!(
+            checked(Request::get("*").header(HOST, "a")).unwrap_err(),
+            Failure::BadTarget
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
+use thiserror::Error;
 use tokio::io::{Interest, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -16,11 +17,13 @@ const BULK: usize = 32 * 1024;
 const TURNS: usize = 16;
 
 /// Why a direction failed.
-#[derive(Debug)]
+#[derive(Debug, Error)]
 pub(super) enum Broken {
     /// Its source could not be read: the whole tunnel ends.
+    #[error("read: {0}")]
     Source(io::Error),
     /// Its sink took no more.
+    #[error("write: {0}")]
     Sink(io::Error),
 }
 
@@ -52,7 +55,11 @@ impl Direction {
             state: State::Open,
             unflushed: false,
             bulk: false,
-            leftover: if ahead.is_empty() { Leftover::default() } else { Leftover::of(ahead) },
+            leftover: if ahead.is_empty() {
+                Leftover::default()
+            } else {
+                Leftover::of(ahead)
+            },
             pipe: None,
             moved: 0,
         }
@@ -186,7 +193,11 @@ impl Direction {
             return Ok(Poll::Ready(()));
         };
         let filled = loop {
-            if source.poll_read_ready(cx).map_err(Broken::Source)?.is_pending() {
+            if source
+                .poll_read_ready(cx)
+                .map_err(Broken::Source)?
+                .is_pending()
+            {
                 self.pipe = Some(pipe);
                 // The next message is as likely small as large.
                 self.bulk = false;

@@ -19,7 +19,4 @@ mod record;
 mod start;
 mod task;
 
-#[cfg(test)]
-mod tests;
-
 pub(crate) use start::start;

@@ -16,8 +16,13 @@ use crate::tunnel::task::{Tunnel, why_ended};
 
 /// Begins a tunnel that starts when both sides have been handed over.
 pub(crate) fn start(exchange: Exchange, client: OnUpgrade, member: OnUpgrade) {
-    let Some((record, listener)) = exchange.into_tunnel() else { return };
-    let owner = TunnelOwner { listener: listener.id(), member: record.member.scope.id() };
+    let Some((record, listener)) = exchange.into_tunnel() else {
+        return;
+    };
+    let owner = TunnelOwner {
+        listener: listener.id(),
+        member: record.member.scope.id(),
+    };
     let ticket = Arc::new(Ticket::new());
     let entered = record.core.tunnels.enter(ticket.clone(), owner);
     tokio::spawn(async move {
@@ -31,7 +36,9 @@ pub(crate) fn start(exchange: Exchange, client: OnUpgrade, member: OnUpgrade) {
                 let down = Direction::starting_with(&from_member);
                 drop((from_client, from_member));
                 // A task of its own: this one is as large as the hand-over needed.
-                tokio::spawn(Tunnel::new(client, member, up, down, record, listener, ticket, entered));
+                tokio::spawn(Tunnel::new(
+                    client, member, up, down, record, listener, ticket, entered,
+                ));
             }
             None => {
                 record.moved(0, 0);
@@ -50,7 +57,11 @@ async fn hand_over(
 ) -> Option<(TokioStream, TokioStream)> {
     let ordered = std::future::poll_fn(|cx| {
         ticket.register(cx.waker());
-        if ticket.order().ends() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if ticket.order().ends() {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     });
     tokio::select! {
         both = async { tokio::try_join!(client, member) } => {
@@ -66,7 +77,10 @@ type TokioStream = hyper::upgrade::Parts<TokioIo<Stream>>;
 /// Both sides were made from our own stream type, so this is always one.
 fn downcast(upgraded: Upgraded) -> Option<TokioStream> {
     let stream = upgraded.downcast::<TokioIo<Stream>>().ok();
-    debug_assert!(stream.is_some(), "an upgraded connection is of another type");
+    debug_assert!(
+        stream.is_some(),
+        "an upgraded connection is of another type"
+    );
     stream
 }
 

@@ -45,7 +45,17 @@ impl Tunnel {
         entered: Entered<TunnelOwner>,
     ) -> Self {
         let record = Box::new(record);
-        Self { client, member, up, down, first: None, listener, ticket, record, _entered: entered }
+        Self {
+            client,
+            member,
+            up,
+            down,
+            first: None,
+            listener,
+            ticket,
+            record,
+            _entered: entered,
+        }
     }
 
     /// Moves what can be moved; the end of the tunnel, if this is it.
@@ -81,7 +91,7 @@ impl Tunnel {
             (Broken::Source(_), true) | (Broken::Sink(_), false) => TunnelEnd::ClientError,
             (Broken::Source(_), false) | (Broken::Sink(_), true) => TunnelEnd::MemberError,
         };
-        tracing::debug!(?broken, ?end, "a side of a tunnel failed");
+        tracing::debug!(%broken, ?end, "a side of a tunnel failed");
         // Whoever ended or failed first is why the tunnel ends; what follows is the consequence.
         let end = *self.first.get_or_insert(end);
         match broken {
@@ -105,7 +115,11 @@ impl Future for Tunnel {
         let this = self.get_mut();
         this.ticket.register(cx.waker());
         let ended = if this.ticket.order().ends() {
-            Some(why_ended(&this.listener, &this.record.member, TunnelEnd::Shutdown))
+            Some(why_ended(
+                &this.listener,
+                &this.record.member,
+                TunnelEnd::Shutdown,
+            ))
         } else {
             this.advance(cx)
         };

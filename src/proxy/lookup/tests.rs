@@ -1,0 +1,97 @@
+use proptest::prelude::*;
+use tidegate_model::{HostPattern, Priority};
+
+use super::{HostIndex, Rank};
+
+fn index(patterns: &[(&str, Option<i64>)]) -> HostIndex<usize> {
+    HostIndex::new(entries(patterns))
+}
+
+fn entries(patterns: &[(&str, Option<i64>)]) -> Vec<(Option<HostPattern>, Rank, usize)> {
+    let entry = |(place, (text, priority)): (usize, &(&str, Option<i64>))| {
+        let pattern = (!text.is_empty()).then(|| HostPattern::new(text).unwrap());
+        let priority = priority.map(|value| Priority::try_from(value).unwrap());
+        let rank = Rank::new(priority, pattern.as_ref(), place);
+        (pattern, rank, place)
+    };
+    patterns.iter().enumerate().map(entry).collect()
+}
+
+#[test]
+fn without_priorities_narrow_patterns_go_first() {
+    let index = index(&[
+        ("", None),
+        ("*.a.example", None),
+        ("b.a.example", None),
+        ("*.example", None),
+    ]);
+    assert_eq!(index.find("b.a.example"), Some(2));
+    assert_eq!(index.find("B.A.Example."), Some(2));
+    assert_eq!(index.find("c.a.example"), Some(1));
+    assert_eq!(index.find("x.y.example"), Some(3));
+    assert_eq!(index.find("other"), Some(0));
+    assert_eq!(index.find(""), Some(0));
+}
+
+#[test]
+fn with_priorities_they_alone_decide() {
+    let index = index(&[
+        ("b.a.example", Some(30)),
+        ("*.example", Some(20)),
+        ("", Some(25)),
+    ]);
+    assert_eq!(index.find("b.a.example"), Some(1));
+    assert_eq!(index.find("other"), Some(2));
+}
+
+#[test]
+fn a_host_that_nothing_covers_is_not_found() {
+    let index = index(&[("a.example", None), ("*.a.example", None)]);
+    for host in [
+        "",
+        ".",
+        "b.example",
+        ".a.example",
+        "example",
+        &"x".repeat(300),
+    ] {
+        assert_eq!(index.find(host), None, "{host:?}");
+    }
+}
+
+/// Text made of few parts, so that patterns and hosts often meet.
+fn pattern() -> impl Strategy<Value = String> {
+    let label = proptest::sample::select(&["a", "b", "ab", "*", "?", "a*", "??", "*b", "x-1"][..]);
+    proptest::collection::vec(label, 0..4).prop_map(|labels| labels.join("."))
+}
+
+fn host() -> impl Strategy<Value = String> {
+    let label = proptest::sample::select(&["a", "b", "ab", "A", "aB", "x-1", "", "ba"][..]);
+    proptest::collection::vec(label, 0..5).prop_map(|labels| labels.join("."))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn the_index_agrees_with_trying_every_pattern(
+        patterns in proptest::collection::vec((pattern(), proptest::option::of(1..20i64)), 0..12),
+        host in host(),
+        ranked in any::<bool>(),
+    ) {
+        let patterns: Vec<(&str, Option<i64>)> = patterns
+            .iter()
+            .filter(|(text, _)| text.is_empty() || HostPattern::new(text).is_ok())
+            .map(|(text, priority)| (text.as_str(), ranked.then(|| priority.unwrap_or(7))))
+            .collect();
+        let entries = entries(&patterns);
+        let lower = host.to_ascii_lowercase();
+        let name = lower.strip_suffix('.').unwrap_or(&lower);
+        let expected = entries
+            .iter()
+            .filter(|(pattern, ..)| pattern.as_ref().is_none_or(|pattern| pattern.covers(name)))
+            .min_by_key(|(_, rank, _)| *rank)
+            .map(|(.., value)| *value);
+        prop_assert_eq!(HostIndex::new(entries).find(&host), expected);
+    }
+}

@@ -1,0 +1,60 @@
+//! Closed sets of labels: nothing from the wire becomes one.
+
+/// Makes an enum whose variants have a label each and can be counted in an array.
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// Their labels, in the order of their numbers.
+            pub(crate) const LABELS: &[&str] = &[$($label,)+];
+        }
+    };
+}
+
+labels! {
+    /// Why the gateway answered by itself.
+    FailureLabel {
+        InvalidHost = "invalid_host",
+        InvalidRequest = "invalid_request",
+        InvalidMethod = "invalid_method",
+        UnknownHost = "unknown_host",
+        RuleRefused = "rule_refused",
+        NoLiveMember = "no_live_member",
+        ConnectRefused = "connect_refused",
+        ConnectTimeout = "connect_timeout",
+        Tls = "connect_tls",
+        UpstreamClosed = "member_closed",
+        UpstreamTimeout = "member_timeout",
+        BadResponse = "bad_response",
+        ClientStalled = "client_stalled",
+        ClientClosed = "client_closed",
+    }
+}
+
+labels! {
+    /// Why a WebSocket handshake made no tunnel.
+    HandshakeFailure {
+        NoMember = "no_member",
+        Connect = "connect",
+        /// The member answered with another status than 101.
+        Refused = "refused",
+        BadUpgrade = "bad_upgrade",
+        BadAccept = "bad_accept",
+        Timeout = "timeout",
+        Closed = "closed",
+        ClientGone = "client_gone",
+        BadRequest = "bad_request",
+    }
+}
+
+labels! {
+    /// What accepting failed for.
+    AcceptErrorClass {
+        Connection = "connection",
+        Resources = "resources",
+        Listener = "listener",
+    }
+}

@@ -1,0 +1,28 @@
+//! TLS towards clients and towards members. Its settings are made when a table is compiled; what
+//! sessions can be resumed by outlives tables.
+
+mod backends;
+mod profile;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use backends::Backends;
+pub(crate) use profile::Profile;
+
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+
+/// The one cryptography of the process.
+fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: std::sync::OnceLock<Arc<CryptoProvider>> = std::sync::OnceLock::new();
+    PROVIDER
+        .get_or_init(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .clone()
+}
+
+/// The same for tests of other modules.
+#[cfg(test)]
+pub(crate) fn test_provider() -> Arc<CryptoProvider> {
+    provider()
+}
