@@ -1,1 +1,25 @@
-//! control
+//! Tidegate's control side: resources in, a model and its problems out.
+//!
+//! ```text
+//! files -> source -> Resources -> translate -> Snapshot
+//!   DNS answers ------^              |
+//!                                    +-> findings -> problems, with file and line
+//! ```
+//! Sources read, [`translate`] judges, and nothing here knows the data plane. `translate` is a
+//! pure function of the resources, so that `tidegate check` says what `tidegate serve` would do.
+
+pub mod api;
+mod check;
+mod dns;
+mod problem;
+mod resources;
+mod source;
+mod standalone;
+mod translate;
+mod yaml;
+
+pub use check::check;
+pub use problem::{ObjectRef, Problem, Severity};
+pub use source::ReadError;
+pub use standalone::{Options, Update, serve_files};
+pub use translate::{GatewayCondition, GatewayConditions};

@@ -1,0 +1,501 @@
+//! `ApplicationGateway`: the ARM resource's names and values, flattened, with references by name.
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A gateway: listeners take requests, rules send them to pools of members.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "tidegate.dev",
+    version = "v1alpha1",
+    kind = "ApplicationGateway",
+    namespaced,
+    shortname = "appgw",
+    status = "GatewayStatus",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Class","type":"string","jsonPath":".spec.gatewayClassName"}"#,
+    printcolumn = r#"{"name":"Address","type":"string","jsonPath":".status.addresses[0]"}"#,
+    printcolumn = r#"{"name":"Programmed","type":"string","jsonPath":".status.conditions[?(@.type==\"Programmed\")].status"}"#,
+    printcolumn = r#"{"name":"Healthy","type":"string","jsonPath":".status.healthy"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ApplicationGatewaySpec {
+    /// The class of controllers that serve this gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway_class_name: Option<String>,
+    /// Addresses that the gateway is reached at.
+    #[schemars(length(max = 4), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[serde(rename = "frontendIPConfigurations")]
+    pub frontend_ip_configurations: Vec<FrontendIpConfiguration>,
+    /// Ports that listeners listen on.
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub frontend_ports: Vec<FrontendPort>,
+    /// Certificates that HTTPS listeners show.
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub ssl_certificates: Vec<CertificateRef>,
+    /// Authorities that HTTPS members' certificates are judged by.
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub trusted_root_certificates: Vec<CertificateRef>,
+    /// What is listened for. A listener belongs to exactly one rule.
+    #[schemars(length(max = 200), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub http_listeners: Vec<HttpListener>,
+    /// Pools of members.
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub backend_address_pools: Vec<BackendAddressPool>,
+    /// How members are spoken to.
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub backend_http_settings_collection: Vec<BackendHttpSettings>,
+    /// How the health of members is found.
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub probes: Vec<Probe>,
+    /// Which listener's requests go to which pool. `priority` is on every rule or on none; without
+    /// it, exact hosts go before wildcards, those before listeners without a host, then in order.
+    #[schemars(length(max = 400), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub request_routing_rules: Vec<RequestRoutingRule>,
+    /// HTTP/2 towards HTTPS clients; always on so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_http2: Option<bool>,
+    /// Not supported yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url_path_maps: Option<Later>,
+    /// Not supported yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirect_configurations: Option<Later>,
+    /// Not supported yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rewrite_rule_sets: Option<Later>,
+    /// Not supported yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_error_configurations: Option<Later>,
+    /// Not supported yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssl_policy: Option<Later>,
+    /// Not supported yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssl_profiles: Option<Later>,
+    /// Not supported yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_client_certificates: Option<Later>,
+    /// Not supported yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_distribution_policies: Option<Later>,
+    /// Not supported yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub global_configuration: Option<Later>,
+    /// Not supported yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sku: Option<Later>,
+    /// Not supported yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autoscale_configuration: Option<Later>,
+    /// Not supported yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub web_application_firewall_configuration: Option<Later>,
+    /// Not supported yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firewall_policy: Option<Later>,
+}
+
+/// Something that Application Gateway has and Tidegate does not support yet: it is refused, or
+/// said to have no effect, and never ignored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Later(pub Value);
+
+impl JsonSchema for Later {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Later".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
+    }
+}
+
+/// An address of the gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FrontendIpConfiguration {
+    /// Its name, which listeners refer to.
+    #[schemars(length(min = 1, max = 80))]
+    pub name: String,
+    /// The address to listen on; without it, the one that the process was started with.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        rename = "privateIPAddress"
+    )]
+    pub private_ip_address: Option<String>,
+}
+
+/// A port of the gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FrontendPort {
+    /// Its name, which listeners refer to.
+    #[schemars(length(min = 1, max = 80))]
+    pub name: String,
+    /// The port.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
+}
+
+/// A certificate or authority in a Secret of the gateway's namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CertificateRef {
+    /// Its name, which listeners or settings refer to.
+    #[schemars(length(min = 1, max = 80))]
+    pub name: String,
+    /// The Secret: of a certificate `tls.crt` and `tls.key`, of an authority `ca.crt` or `tls.crt`.
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: String,
+}
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Protocol {
+    /// HTTP over plain TCP.
+    Http,
+    /// HTTP over TLS.
+    Https,
+}
+
+/// What is listened for: an address and port, a protocol, and the hosts that are meant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "!(has(self.hostName) && has(self.hostNames) && size(self.hostNames) > 0)", "message": "hostName and hostNames exclude each other"},
+    {"rule": "self.protocol != 'Https' || has(self.sslCertificate)", "message": "an Https listener needs sslCertificate"},
+]))]
+pub struct HttpListener {
+    /// Its name, which a rule refers to.
+    #[schemars(length(min = 1, max = 80))]
+    pub name: String,
+    /// The address, by name; with one address it may be left out.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        rename = "frontendIPConfiguration"
+    )]
+    pub frontend_ip_configuration: Option<String>,
+    /// The port, by name.
+    pub frontend_port: String,
+    /// What clients speak.
+    pub protocol: Protocol,
+    /// The one host that is meant; without a host any is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub host_name: Option<String>,
+    /// Hosts that are meant, with `*` for any run of characters and `?` for one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    pub host_names: Vec<String>,
+    /// The certificate that an Https listener shows, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssl_certificate: Option<String>,
+    /// Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssl_profile: Option<Later>,
+    /// Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require_server_name_indication: Option<Later>,
+    /// Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom_error_configurations: Option<Later>,
+    /// Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firewall_policy: Option<Later>,
+}
+
+/// A pool of members.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackendAddressPool {
+    /// Its name, which rules refer to.
+    #[schemars(length(min = 1, max = 80))]
+    pub name: String,
+    /// Where its members are; a pool without is answered with 502.
+    #[serde(default)]
+    #[schemars(length(max = 1200))]
+    pub backend_addresses: Vec<BackendAddress>,
+}
+
+/// Members of a pool: one of an address, a host name, or a Service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct BackendAddress {
+    /// One address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip_address: Option<String>,
+    /// All addresses of a host name, looked up again when their time to live is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fqdn: Option<String>,
+    /// The endpoints of a Service of this namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceRef>,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceRef {
+    /// The Service.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Its port, by number or name.
+    pub port: IntOrString,
+}
+
+/// Whether a client's requests stay with one member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CookieBasedAffinity {
+    /// They do. Not supported yet.
+    Enabled,
+    /// They do not.
+    #[default]
+    Disabled,
+}
+
+/// How members are spoken to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "!(has(self.hostName) && has(self.pickHostNameFromBackendAddress) && self.pickHostNameFromBackendAddress)", "message": "hostName and pickHostNameFromBackendAddress exclude each other"},
+]))]
+pub struct BackendHttpSettings {
+    /// Their name, which rules refer to.
+    #[schemars(length(min = 1, max = 80))]
+    pub name: String,
+    /// The port of members that have none of their own; a Service's endpoints have.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: i32,
+    /// What members speak.
+    pub protocol: Protocol,
+    /// Whether a client's requests stay with one member. Does not concern WebSocket traffic.
+    #[serde(default)]
+    pub cookie_based_affinity: CookieBasedAffinity,
+    /// Seconds that a member may take to begin its response, and between two parts of it. Does not
+    /// concern WebSocket traffic once it is open.
+    #[serde(default = "twenty")]
+    #[schemars(range(min = 1, max = 86400))]
+    pub request_timeout: i32,
+    /// How long connections to members that left the pool may live on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_draining: Option<ConnectionDraining>,
+    /// The `Host` that members see, in place of the client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub host_name: Option<String>,
+    /// Members see their own name or address as `Host`.
+    #[serde(default)]
+    pub pick_host_name_from_backend_address: bool,
+    /// The probe, by name; without it, the default probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
+    /// Authorities that may have signed Https members' certificates, by name; without any, the
+    /// well-known ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub trusted_root_certificates: Vec<String>,
+    /// Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Later>,
+    /// Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity_cookie_name: Option<Later>,
+    /// Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication_certificates: Option<Later>,
+    /// Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web_socket: Option<Later>,
+    /// Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sni_name: Option<Later>,
+    /// Not supported yet.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        rename = "validateSNI"
+    )]
+    pub validate_sni: Option<Later>,
+    /// Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate_cert_chain_and_expiry: Option<Later>,
+    /// Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedicated_backend_connection: Option<Later>,
+}
+
+fn twenty() -> i32 {
+    20
+}
+
+/// How long connections to members that left the pool may live on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConnectionDraining {
+    /// Off means 30 seconds.
+    pub enabled: bool,
+    /// Seconds.
+    #[schemars(range(min = 1, max = 3600))]
+    pub drain_timeout_in_sec: i32,
+}
+
+/// How the health of members is found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Probe {
+    /// Its name, which settings refer to.
+    #[schemars(length(min = 1, max = 80))]
+    pub name: String,
+    /// The same as that of the settings.
+    pub protocol: Protocol,
+    /// The `Host` that it sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub host: Option<String>,
+    /// What it asks for, beginning with `/`.
+    #[serde(default = "slash")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub path: String,
+    /// Seconds from one probe to the next.
+    #[serde(default = "thirty")]
+    #[schemars(range(min = 1, max = 86400))]
+    pub interval: i32,
+    /// Seconds that one may take.
+    #[serde(default = "thirty")]
+    #[schemars(range(min = 1, max = 86400))]
+    pub timeout: i32,
+    /// After so many failures in a row a member is down.
+    #[serde(default = "three")]
+    #[schemars(range(min = 1, max = 20))]
+    pub unhealthy_threshold: i32,
+    /// It sends the `Host` that the settings give to requests.
+    #[serde(default)]
+    pub pick_host_name_from_backend_http_settings: bool,
+    /// The port that is asked, in place of the member's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+    /// Which answers are healthy.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matching: Option<ProbeMatch>,
+    /// Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_servers: Option<Later>,
+}
+
+fn slash() -> String {
+    "/".to_owned()
+}
+
+fn thirty() -> i32 {
+    30
+}
+
+fn three() -> i32 {
+    3
+}
+
+/// Which answers to a probe are healthy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ProbeMatch {
+    /// Text that the body must contain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4090))]
+    pub body: Option<String>,
+    /// Status codes and ranges, such as `200` and `200-399`.
+    #[schemars(length(max = 20))]
+    pub status_codes: Vec<String>,
+}
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RuleType {
+    /// Sends all requests of the listener to one pool.
+    Basic,
+    /// Chooses by path. Not supported yet.
+    PathBasedRouting,
+}
+
+/// Which listener's requests go to which pool, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestRoutingRule {
+    /// Its name.
+    #[schemars(length(min = 1, max = 80))]
+    pub name: String,
+    /// What it does.
+    pub rule_type: RuleType,
+    /// Its rank, 1 first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 20000))]
+    pub priority: Option<i64>,
+    /// The listener, by name.
+    pub http_listener: String,
+    /// The pool, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend_address_pool: Option<String>,
+    /// The settings, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend_http_settings: Option<String>,
+    /// Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url_path_map: Option<Later>,
+    /// Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_configuration: Option<Later>,
+    /// Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewrite_rule_set: Option<Later>,
+    /// Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_distribution_policy: Option<Later>,
+}
+
+/// What became of a gateway.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GatewayStatus {
+    /// Where it is reached.
+    #[schemars(length(max = 16))]
+    pub addresses: Vec<String>,
+    /// Members that are up, of all, such as `2/3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<String>,
+    /// `Accepted`, `ResolvedRefs` and `Programmed`.
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// One statement about a gateway.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Condition {
+    /// What it is about.
+    #[serde(rename = "type")]
+    #[schemars(length(max = 316))]
+    pub kind: String,
+    /// `True`, `False` or `Unknown`.
+    #[schemars(length(max = 16))]
+    pub status: String,
+    /// Why, in one word.
+    #[schemars(length(max = 1024))]
+    pub reason: String,
+    /// Why, in full.
+    #[schemars(length(max = 32768))]
+    pub message: String,
+    /// The generation of the resource that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// When its status changed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_transition_time: Option<String>,
+}

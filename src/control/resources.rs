@@ -1,0 +1,242 @@
+//! All inputs at one moment, trimmed to what a gateway needs: the same type whatever the source.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::discovery::v1 as discovery;
+use rustls::sign::CertifiedKey;
+use tidegate_model::{Certificate, MemberState, ObjectName, TrustedRoots};
+
+use crate::api::ApplicationGateway;
+use crate::yaml::Lines;
+
+/// Everything that a translation looks at.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Resources {
+    pub(crate) gateways: Vec<Gateway>,
+    pub(crate) secrets: HashMap<ObjectName, Arc<Secret>>,
+    pub(crate) services: HashMap<ObjectName, Arc<Service>>,
+    /// By the name of their Service.
+    pub(crate) slices: HashMap<ObjectName, Vec<Arc<Slice>>>,
+    /// What DNS says of host names; those not asked yet are not in it.
+    pub(crate) names: Arc<HashMap<String, Resolution>>,
+}
+
+/// A gateway and where it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Gateway {
+    pub(crate) name: ObjectName,
+    pub(crate) resource: Arc<ApplicationGateway>,
+    pub(crate) origin: Arc<Origin>,
+}
+
+/// Where an object was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) file: PathBuf,
+    pub(crate) lines: Lines,
+}
+
+/// What DNS says of a host name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Resolution {
+    /// The last addresses known, also while looking up fails.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Why the last look-up failed.
+    pub(crate) error: Option<String>,
+}
+
+/// What a Secret holds for gateways. A reason stands in the place of what is there and wrong.
+#[derive(Clone, Debug)]
+pub(crate) struct Secret {
+    /// `tls.crt` with `tls.key`; `None` if neither is there.
+    pub(crate) certificate: Option<Result<Arc<Certificate>, String>>,
+    /// `ca.crt`, else `tls.crt`.
+    pub(crate) roots: Option<Result<Arc<TrustedRoots>, String>>,
+}
+
+/// What a Service says of its ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Service {
+    /// An alias for a name outside.
+    pub(crate) external: bool,
+    /// Numbers by name; a single port may have none.
+    pub(crate) ports: Vec<(String, i32)>,
+}
+
+/// Some endpoints of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Slice {
+    /// Numbers by the name of the Service's port.
+    pub(crate) ports: Vec<(String, u16)>,
+    pub(crate) endpoints: Vec<(IpAddr, MemberState)>,
+}
+
+impl Secret {
+    /// Reads what gateways may refer to.
+    pub(crate) fn read(name: &ObjectName, secret: &core::Secret) -> Self {
+        let mut fields: BTreeMap<&str, &[u8]> = BTreeMap::new();
+        for (key, value) in secret.data.iter().flatten() {
+            fields.insert(key, &value.0);
+        }
+        // As the API server does: stringData goes over data.
+        for (key, value) in secret.string_data.iter().flatten() {
+            fields.insert(key, value.as_bytes());
+        }
+        let (chain, key) = (fields.get("tls.crt"), fields.get("tls.key"));
+        let certificate = match (chain, key) {
+            (None, None) => None,
+            (Some(_), None) => Some(Err("it has tls.crt but no tls.key".to_owned())),
+            (None, Some(_)) => Some(Err("it has tls.key but no tls.crt".to_owned())),
+            (Some(chain), Some(key)) => Some(read_certificate(name, chain, key)),
+        };
+        let roots = fields.get("ca.crt").or(chain).map(|text| {
+            TrustedRoots::from_pem(text)
+                .map(Arc::new)
+                .map_err(|error| error.to_string())
+        });
+        Self { certificate, roots }
+    }
+
+    /// Whether something in it is wrong.
+    pub(crate) fn fault(&self) -> Option<&str> {
+        let certificate = self.certificate.as_ref().and_then(|c| c.as_ref().err());
+        let roots = self.roots.as_ref().and_then(|roots| roots.as_ref().err());
+        certificate.or(roots).map(String::as_str)
+    }
+}
+
+fn read_certificate(
+    name: &ObjectName,
+    chain: &[u8],
+    key: &[u8],
+) -> Result<Arc<Certificate>, String> {
+    let certificate = Certificate::from_pem(&name.to_string(), chain, key)
+        .map_err(|error| format!("its certificate cannot be read: {error}"))?;
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let (chain, key) = (certificate.chain().to_vec(), certificate.key().clone_key());
+    CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => "tls.key does not belong to tls.crt".to_owned(),
+        other => format!("its certificate cannot be used: {other}"),
+    })?;
+    Ok(Arc::new(certificate))
+}
+
+impl Service {
+    pub(crate) fn read(service: &core::Service) -> Self {
+        let spec = service.spec.clone().unwrap_or_default();
+        let ports = spec.ports.unwrap_or_default();
+        Self {
+            external: spec.type_.as_deref() == Some("ExternalName"),
+            ports: ports
+                .into_iter()
+                .map(|p| (p.name.unwrap_or_default(), p.port))
+                .collect(),
+        }
+    }
+}
+
+impl Slice {
+    /// Reads endpoints that can be connected to: TCP ports and IP addresses.
+    pub(crate) fn read(slice: &discovery::EndpointSlice) -> Self {
+        let ports = slice.ports.iter().flatten().filter(|port| {
+            port.protocol
+                .as_deref()
+                .is_none_or(|protocol| protocol == "TCP")
+        });
+        let ports = ports
+            .filter_map(|port| {
+                let number = u16::try_from(port.port?).ok()?;
+                Some((port.name.clone().unwrap_or_default(), number))
+            })
+            .collect();
+        let mut endpoints = Vec::new();
+        for endpoint in slice.endpoints.iter().flatten() {
+            let state = state_of(endpoint.conditions.as_ref());
+            let addresses = endpoint
+                .addresses
+                .iter()
+                .filter_map(|text| text.parse().ok());
+            endpoints.extend(addresses.map(|address| (address, state)));
+        }
+        Self { ports, endpoints }
+    }
+
+    /// The Service whose endpoints these are.
+    pub(crate) fn service_of(slice: &discovery::EndpointSlice) -> Option<&str> {
+        let labels = slice.metadata.labels.as_ref()?;
+        labels.get("kubernetes.io/service-name").map(String::as_str)
+    }
+}
+
+/// Unset means ready; one that leaves serves for as long as it says so.
+fn state_of(conditions: Option<&discovery::EndpointConditions>) -> MemberState {
+    let Some(conditions) = conditions else {
+        return MemberState::Ready;
+    };
+    let ready = conditions.ready.unwrap_or(true);
+    let serving = conditions.serving.unwrap_or(ready);
+    match (ready, serving, conditions.terminating.unwrap_or(false)) {
+        (true, ..) => MemberState::Ready,
+        (false, true, true) => MemberState::Terminating,
+        (false, ..) => MemberState::NotReady,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoint_conditions_say_who_takes_requests() {
+        use MemberState::{NotReady, Ready, Terminating};
+        for (ready, serving, terminating, expected) in [
+            (None, None, None, Ready),
+            (Some(true), Some(true), Some(false), Ready),
+            (Some(false), Some(true), Some(true), Terminating),
+            (Some(false), Some(false), Some(true), NotReady),
+            (Some(false), Some(true), Some(false), NotReady),
+            (Some(false), None, None, NotReady),
+        ] {
+            let conditions = discovery::EndpointConditions {
+                ready,
+                serving,
+                terminating,
+            };
+            assert_eq!(state_of(Some(&conditions)), expected, "{conditions:?}");
+        }
+        assert_eq!(state_of(None), Ready);
+    }
+
+    #[test]
+    fn a_key_that_belongs_to_another_certificate_is_found_out() {
+        let make = || rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let (one, two) = (make(), make());
+        let read = |chain: &str, key: &str| {
+            let fields = [("tls.crt", chain), ("tls.key", key)];
+            let data = fields
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect();
+            let secret = core::Secret {
+                string_data: Some(data),
+                ..Default::default()
+            };
+            Secret::read(&ObjectName::new("n", "s"), &secret)
+        };
+        assert_eq!(
+            read(&one.cert.pem(), &one.signing_key.serialize_pem()).fault(),
+            None
+        );
+        let crossed = read(&one.cert.pem(), &two.signing_key.serialize_pem());
+        assert_eq!(crossed.fault(), Some("tls.key does not belong to tls.crt"));
+        assert!(
+            read("x", "y")
+                .fault()
+                .is_some_and(|why| why.contains("no CERTIFICATE block"))
+        );
+    }
+}

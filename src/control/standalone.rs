@@ -1,0 +1,143 @@
+//! The loop of `tidegate serve`: files and DNS answers in, one update for every change out.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_model::Snapshot;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::debug;
+
+use crate::dns::Dns;
+use crate::problem::Problem;
+use crate::source::{Files, ReadError, Watch};
+use crate::translate::{GatewayConditions, Translator, host_names, to_problems};
+
+/// How long the first update waits for host names.
+const FIRST_NAMES: Duration = Duration::from_secs(3);
+/// How long after its last write a file that was not closed is read.
+const SETTLE: Duration = Duration::from_millis(100);
+/// How often files are looked at when they cannot be watched.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How to serve files.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where frontends listen that have no address of their own.
+    pub bind: IpAddr,
+    /// DNS servers in place of the system's.
+    pub nameservers: Vec<SocketAddr>,
+}
+
+/// What the resources come to at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Update {
+    /// What is to be served.
+    pub snapshot: Arc<Snapshot>,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+    /// What became of each gateway, as far as resources decide.
+    pub gateways: Vec<GatewayConditions>,
+}
+
+/// Reads files and folders, and goes on watching them for as long as the receiver lives. The first
+/// update is there when this returns; each later one differs from the one before it.
+///
+/// # Errors
+/// If a path cannot be read, or host names not be looked up.
+pub async fn serve_files(
+    paths: Vec<PathBuf>,
+    options: Options,
+) -> Result<watch::Receiver<Arc<Update>>, ReadError> {
+    let mut watch = Watch::new();
+    let mut files = Files::new(paths);
+    // Watching begins before reading, so that nothing is missed in between.
+    watch.set(files.folders());
+    files.read_first()?;
+    let dns = Dns::new(&options.nameservers);
+    let mut standalone = Standalone {
+        files,
+        dns,
+        translator: Translator::new(options.bind),
+    };
+    standalone.want_names();
+    standalone.dns.wait_for_all(FIRST_NAMES).await;
+    let (updates, receiver) = tokio::sync::watch::channel(Arc::new(standalone.update()));
+    tokio::spawn(standalone.run(watch, updates));
+    Ok(receiver)
+}
+
+struct Standalone {
+    files: Files,
+    dns: Arc<Dns>,
+    translator: Translator,
+}
+
+impl Standalone {
+    /// Runs until nobody listens any more.
+    async fn run(mut self, mut watch: Watch, updates: watch::Sender<Arc<Update>>) {
+        let mut names = self.dns.changes();
+        let mut look_at: Option<Instant> = None;
+        loop {
+            // Without watches the clock has to do.
+            let poll = (!watch.works()).then(|| Instant::now() + LOOK);
+            let due = [look_at, poll].into_iter().flatten().min();
+            tokio::select! {
+                () = updates.closed() => return,
+                touched = watch.next() => {
+                    if touched == crate::source::Touched::Writing {
+                        look_at.get_or_insert(Instant::now() + SETTLE);
+                        continue;
+                    }
+                }
+                _ = names.changed() => {}
+                () = sleep_until(due) => {}
+            }
+            watch.drain();
+            names.mark_unchanged();
+            let (changed, again) = self.files.read_changed();
+            look_at = again.map(Instant::from_std);
+            if changed {
+                watch.set(self.files.folders());
+                self.want_names();
+            }
+            let update = self.update();
+            updates.send_if_modified(|last| {
+                let differs = **last != update;
+                if differs {
+                    debug!(problems = update.problems.len(), "resources changed");
+                    *last = Arc::new(update);
+                }
+                differs
+            });
+        }
+    }
+
+    fn want_names(&self) {
+        let (resources, _) = self.files.resources();
+        self.dns.want(host_names(&resources));
+    }
+
+    fn update(&mut self) -> Update {
+        let (mut resources, mut problems) = self.files.resources();
+        resources.names = self.dns.answers();
+        let outcome = self.translator.translate(&resources);
+        problems.extend(to_problems(&resources, &outcome.findings));
+        problems.sort();
+        problems.dedup();
+        Update {
+            snapshot: outcome.snapshot,
+            problems,
+            gateways: outcome.gateways,
+        }
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,88 @@
+//! Certificates and authorities that a gateway names, found in Secrets.
+
+use std::sync::Arc;
+
+use tidegate_model::{Certificate, ObjectName, TrustedRoots};
+
+use crate::api::CertificateRef;
+use crate::resources::Secret;
+use crate::translate::findings::Findings;
+use crate::translate::gateway::Context;
+
+/// The certificate with this name.
+pub(super) fn certificate(
+    context: &Context<'_>,
+    name: &str,
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> Option<Arc<Certificate>> {
+    let all = &context.spec.ssl_certificates;
+    let secret = secret(context, all, "sslCertificates", name, path, findings)?;
+    match &secret.1.certificate {
+        Some(Ok(certificate)) => Some(certificate.clone()),
+        Some(Err(why)) => {
+            findings.refuse(path, format!("Secret {}: {why}", secret.0));
+            None
+        }
+        None => {
+            findings.refuse(
+                path,
+                format!("Secret {} has neither tls.crt nor tls.key", secret.0),
+            );
+            None
+        }
+    }
+}
+
+/// The authorities with this name.
+pub(super) fn roots(
+    context: &Context<'_>,
+    name: &str,
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> Option<Arc<TrustedRoots>> {
+    let all = &context.spec.trusted_root_certificates;
+    let secret = secret(
+        context,
+        all,
+        "trustedRootCertificates",
+        name,
+        path,
+        findings,
+    )?;
+    match &secret.1.roots {
+        Some(Ok(roots)) => Some(roots.clone()),
+        Some(Err(why)) => {
+            findings.refuse(path, format!("Secret {}: {why}", secret.0));
+            None
+        }
+        None => {
+            findings.refuse(
+                path,
+                format!("Secret {} has neither ca.crt nor tls.crt", secret.0),
+            );
+            None
+        }
+    }
+}
+
+fn secret<'a>(
+    context: &Context<'a>,
+    all: &[CertificateRef],
+    collection: &str,
+    name: &str,
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> Option<(ObjectName, &'a Secret)> {
+    let Some(index) = all.iter().position(|certificate| certificate.name == name) else {
+        findings.unresolved(path, format!("there is no {name:?} in {collection}"));
+        return None;
+    };
+    let secret = ObjectName::new(&*context.name.namespace, all[index].secret_name.as_str());
+    let Some(found) = context.resources.secrets.get(&secret) else {
+        let path = format!("spec.{collection}[{index}].secretName");
+        findings.unresolved(path, format!("there is no Secret {secret}"));
+        return None;
+    };
+    Some((secret, found))
+}

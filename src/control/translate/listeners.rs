@@ -1,0 +1,458 @@
+//! Listeners with their rules, and the sockets that they share.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use tidegate_model::{
+    Action, Frontend, HostPattern, Listener, ObjectName, Pool, Priority, Protocol, Rule, Settings,
+    Target,
+};
+
+use crate::api::{self, HttpListener, RequestRoutingRule, RuleType};
+use crate::translate::certificates::certificate;
+use crate::translate::findings::Findings;
+use crate::translate::gateway::{Context, Names, Translator, duplicates, names};
+use crate::translate::settings::in_range;
+
+/// What listeners and rules of one gateway are made from.
+pub(super) struct Listeners<'a, 'c> {
+    pub(super) context: &'c Context<'a>,
+    pub(super) pools: Vec<Arc<Pool>>,
+    pub(super) pool_names: Names<'a>,
+    /// `None` where they cannot be used.
+    pub(super) settings: Vec<Option<Arc<Settings>>>,
+    pub(super) settings_names: Names<'a>,
+}
+
+/// A listener that is right by itself.
+struct Checked {
+    address: SocketAddr,
+    protocol: Protocol,
+    hosts: Vec<HostPattern>,
+    certificate: Option<Arc<tidegate_model::Certificate>>,
+}
+
+impl<'a> Listeners<'a, '_> {
+    /// The gateway's sockets. `taken` has those of gateways before it.
+    pub(super) fn frontends(
+        &self,
+        translator: &mut Translator,
+        taken: &mut HashMap<SocketAddr, &'a ObjectName>,
+        findings: &mut Findings<'_>,
+    ) -> Vec<Frontend> {
+        let spec = self.context.spec;
+        duplicates(&spec.http_listeners, |l| &l.name, "httpListeners", findings);
+        duplicates(
+            &spec.frontend_ports,
+            |port| &port.name,
+            "frontendPorts",
+            findings,
+        );
+        duplicates(
+            &spec.request_routing_rules,
+            |rule| &rule.name,
+            "requestRoutingRules",
+            findings,
+        );
+        let places = names(&spec.http_listeners, |listener| &listener.name);
+        let ports = names(&spec.frontend_ports, |port| &port.name);
+        let mut checked: Vec<Option<Checked>> = (spec.http_listeners.iter().enumerate())
+            .map(|(index, listener)| self.check(index, listener, &ports, taken, findings))
+            .collect();
+        refuse_clashes(&spec.http_listeners, &mut checked, findings);
+
+        let rules = self.rules(&places, findings);
+        let mut by_address: Vec<(SocketAddr, Vec<Arc<Listener>>)> = Vec::new();
+        for (listener_index, rule) in self.in_rule_order(&rules) {
+            let Some(checked) = checked[listener_index].take() else {
+                continue;
+            };
+            let rule = self.rule(rule, translator, findings);
+            let name: Box<str> = spec.http_listeners[listener_index].name.as_str().into();
+            let listener = Listener {
+                name: name.clone(),
+                protocol: checked.protocol,
+                hosts: checked.hosts,
+                certificate: checked.certificate,
+                rule,
+            };
+            let listener = translator
+                .listeners
+                .share((self.context.name.clone(), name), listener);
+            match by_address
+                .iter_mut()
+                .find(|(address, _)| *address == checked.address)
+            {
+                Some((_, listeners)) => listeners.push(listener),
+                None => by_address.push((checked.address, vec![listener])),
+            }
+        }
+        for (index, left) in checked.iter().enumerate() {
+            if left.is_some() && !rules.contains_key(&index) {
+                let path = format!("spec.httpListeners[{index}]");
+                findings.warn(path, "no rule names this listener: it is left out");
+            }
+        }
+        let mut frontends = Vec::with_capacity(by_address.len());
+        for (address, listeners) in by_address {
+            taken.insert(address, self.context.name);
+            match Frontend::new(address, listeners) {
+                Ok(frontend) => frontends.push(frontend),
+                Err(error) => findings.refuse("spec.httpListeners", error.to_string()),
+            }
+        }
+        frontends
+    }
+
+    /// A listener that is right by itself, or why it is not.
+    fn check(
+        &self,
+        index: usize,
+        source: &HttpListener,
+        ports: &Names<'_>,
+        taken: &HashMap<SocketAddr, &ObjectName>,
+        findings: &mut Findings<'_>,
+    ) -> Option<Checked> {
+        let path = format!("spec.httpListeners[{index}]");
+        let spec = self.context.spec;
+        let address = self.address(source, &path, findings);
+        let Some(&port_place) = ports.get(source.frontend_port.as_str()) else {
+            let why = format!("there is no {:?} in frontendPorts", source.frontend_port);
+            findings.unresolved(format!("{path}.frontendPort"), why);
+            return None;
+        };
+        let port_path = format!("spec.frontendPorts[{port_place}].port");
+        let port = in_range(
+            spec.frontend_ports[port_place].port,
+            1..=65535,
+            &port_path,
+            findings,
+        );
+        let hosts = hosts(source, &path, findings);
+        let certificate = match (source.protocol, &source.ssl_certificate) {
+            (api::Protocol::Https, Some(name)) => {
+                let path = format!("{path}.sslCertificate");
+                Some(Some(certificate(self.context, name, &path, findings)?))
+            }
+            (api::Protocol::Https, None) => {
+                let path = format!("{path}.sslCertificate");
+                findings.refuse(path, "an Https listener needs a certificate");
+                None
+            }
+            (api::Protocol::Http, name) => {
+                if name.is_some() {
+                    let path = format!("{path}.sslCertificate");
+                    findings.warn(path, "it has no effect with protocol Http");
+                }
+                Some(None)
+            }
+        };
+        if self.context.is_refused("httpListeners", index) {
+            return None;
+        }
+        let address = SocketAddr::new(address?, u16::try_from(port?).ok()?);
+        if let Some(other) = taken.get(&address) {
+            let why = format!("{address} is already taken by gateway {other}");
+            findings.refuse(format!("{path}.frontendPort"), why);
+            return None;
+        }
+        let protocol = match source.protocol {
+            api::Protocol::Http => Protocol::Http,
+            api::Protocol::Https => Protocol::Https,
+        };
+        Some(Checked {
+            address,
+            protocol,
+            hosts: hosts?,
+            certificate: certificate?,
+        })
+    }
+
+    /// The address that a listener listens on.
+    fn address(
+        &self,
+        source: &HttpListener,
+        path: &str,
+        findings: &mut Findings<'_>,
+    ) -> Option<IpAddr> {
+        let all = &self.context.spec.frontend_ip_configurations;
+        let path = format!("{path}.frontendIPConfiguration");
+        let index = match &source.frontend_ip_configuration {
+            Some(name) => match all
+                .iter()
+                .position(|configuration| configuration.name == *name)
+            {
+                Some(index) => index,
+                None => {
+                    let why = format!("there is no {name:?} in frontendIPConfigurations");
+                    findings.unresolved(path, why);
+                    return None;
+                }
+            },
+            None if all.len() == 1 => 0,
+            None if all.is_empty() => return Some(self.context.bind),
+            None => {
+                findings.refuse(path, "it is needed: the gateway has several addresses");
+                return None;
+            }
+        };
+        let Some(text) = &all[index].private_ip_address else {
+            return Some(self.context.bind);
+        };
+        let path = format!("spec.frontendIPConfigurations[{index}].privateIPAddress");
+        text.parse()
+            .map_err(|_| findings.refuse(path, format!("{text:?} is not an IP address")))
+            .ok()
+    }
+
+    /// The rule of each listener, by the listener's place: the first that names it.
+    fn rules(&self, listeners: &Names<'_>, findings: &mut Findings<'_>) -> HashMap<usize, usize> {
+        let mut rules: HashMap<usize, usize> = HashMap::new();
+        for (index, rule) in self.context.spec.request_routing_rules.iter().enumerate() {
+            let path = format!("spec.requestRoutingRules[{index}].httpListener");
+            let Some(&listener) = listeners.get(rule.http_listener.as_str()) else {
+                let why = format!("there is no {:?} in httpListeners", rule.http_listener);
+                findings.unresolved(path, why);
+                continue;
+            };
+            if let Some(first) = rules.get(&listener) {
+                let first = &self.context.spec.request_routing_rules[*first].name;
+                let why = format!("{:?} already has the rule {first:?}", rule.http_listener);
+                findings.refuse(path, why);
+                continue;
+            }
+            rules.insert(listener, index);
+        }
+        rules
+    }
+
+    /// Listeners with their rules, in the order of the rules.
+    fn in_rule_order(&self, rules: &HashMap<usize, usize>) -> Vec<(usize, usize)> {
+        let mut order: Vec<(usize, usize)> = rules.iter().map(|(l, r)| (*l, *r)).collect();
+        order.sort_by_key(|(_, rule)| *rule);
+        order
+    }
+
+    /// The rule at `index`; one that cannot work answers 502.
+    fn rule(&self, index: usize, translator: &mut Translator, findings: &mut Findings<'_>) -> Rule {
+        let source = &self.context.spec.request_routing_rules[index];
+        let path = format!("spec.requestRoutingRules[{index}]");
+        let priority = self.priority(index, source, &path, findings);
+        let target = self.target(index, source, &path, findings);
+        let action = match (&priority, target) {
+            (Ok(_), Some(target)) => {
+                let names = (target.pool.name.clone(), target.settings.name.clone());
+                let key = (self.context.name.clone(), names.0, names.1);
+                Action::Forward(translator.targets.share(key, target))
+            }
+            _ => Action::Refuse,
+        };
+        // Among rules with priorities one without must not go before them.
+        let last = || Priority::try_from(20_000).ok();
+        let priority = priority.unwrap_or_else(|()| last());
+        Rule {
+            name: source.name.as_str().into(),
+            priority,
+            action,
+        }
+    }
+
+    fn priority(
+        &self,
+        index: usize,
+        source: &RequestRoutingRule,
+        path: &str,
+        findings: &mut Findings<'_>,
+    ) -> Result<Option<Priority>, ()> {
+        let rules = &self.context.spec.request_routing_rules;
+        let path = format!("{path}.priority");
+        let Some(value) = source.priority else {
+            if rules.iter().any(|rule| rule.priority.is_some()) {
+                findings.refuse(
+                    path,
+                    "other rules have a priority: all rules need one, or none",
+                );
+                return Err(());
+            }
+            return Ok(None);
+        };
+        if let Some(other) = rules[..index]
+            .iter()
+            .find(|rule| rule.priority == Some(value))
+        {
+            findings.refuse(
+                path,
+                format!("{value} is already the priority of {:?}", other.name),
+            );
+            return Err(());
+        }
+        Priority::try_from(value)
+            .map(Some)
+            .map_err(|error| findings.refuse(path, error.to_string()))
+    }
+
+    fn target(
+        &self,
+        index: usize,
+        source: &RequestRoutingRule,
+        path: &str,
+        findings: &mut Findings<'_>,
+    ) -> Option<Target> {
+        if source.rule_type == RuleType::PathBasedRouting {
+            findings.refuse(
+                format!("{path}.ruleType"),
+                "not supported yet: only Basic is",
+            );
+            return None;
+        }
+        if self.context.is_refused("requestRoutingRules", index) {
+            return None;
+        }
+        let pool = find(
+            source.backend_address_pool.as_deref(),
+            &self.pool_names,
+            ("backendAddressPool", "backendAddressPools"),
+            path,
+            findings,
+        );
+        let settings = find(
+            source.backend_http_settings.as_deref(),
+            &self.settings_names,
+            ("backendHttpSettings", "backendHttpSettingsCollection"),
+            path,
+            findings,
+        );
+        let (pool, settings) = (pool?, settings?);
+        let Some(settings) = &self.settings[settings] else {
+            let path = format!("{path}.backendHttpSettings");
+            let name = source.backend_http_settings.as_deref().unwrap_or_default();
+            findings.refuse(
+                path,
+                format!("{name:?} cannot be used: see its own problems"),
+            );
+            return None;
+        };
+        Some(Target {
+            pool: self.pools[pool].clone(),
+            settings: settings.clone(),
+        })
+    }
+}
+
+/// The place of what a rule names.
+fn find(
+    name: Option<&str>,
+    names: &Names<'_>,
+    (field, collection): (&str, &str),
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> Option<usize> {
+    let path = format!("{path}.{field}");
+    let Some(name) = name else {
+        findings.refuse(path, "a Basic rule needs it");
+        return None;
+    };
+    let place = names.get(name).copied();
+    if place.is_none() {
+        findings.unresolved(path, format!("there is no {name:?} in {collection}"));
+    }
+    place
+}
+
+fn hosts(
+    source: &HttpListener,
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> Option<Vec<HostPattern>> {
+    let mut patterns = Vec::new();
+    if let Some(name) = &source.host_name {
+        if !source.host_names.is_empty() {
+            findings.refuse(
+                format!("{path}.hostNames"),
+                "it and hostName exclude each other",
+            );
+            return None;
+        }
+        match HostPattern::new(name) {
+            Ok(pattern @ HostPattern::Exact(_)) => patterns.push(pattern),
+            Ok(HostPattern::Wildcard(_)) => {
+                let why = format!("{name:?} has wildcards: these go into hostNames");
+                findings.refuse(format!("{path}.hostName"), why);
+                return None;
+            }
+            Err(error) => {
+                findings.refuse(format!("{path}.hostName"), format!("{name:?}: {error}"));
+                return None;
+            }
+        }
+    }
+    if source.host_names.len() > 5 {
+        findings.refuse(
+            format!("{path}.hostNames"),
+            "at most five hosts are allowed",
+        );
+        return None;
+    }
+    for (index, name) in source.host_names.iter().enumerate() {
+        match HostPattern::new(name) {
+            Ok(pattern) => patterns.push(pattern),
+            Err(error) => {
+                let path = format!("{path}.hostNames[{index}]");
+                findings.refuse(path, format!("{name:?}: {error}"));
+                return None;
+            }
+        }
+    }
+    Some(patterns)
+}
+
+/// Refuses listeners that cannot be told from one before them: another protocol on its socket, or
+/// the same host.
+fn refuse_clashes(
+    sources: &[HttpListener],
+    checked: &mut [Option<Checked>],
+    findings: &mut Findings<'_>,
+) {
+    let (mut sockets, mut hosts) = (Sockets::new(), Hosts::new());
+    for (index, place) in checked.iter_mut().enumerate() {
+        let Some(listener) = place else { continue };
+        if let Err((field, why)) = claim(index, listener, sources, &mut sockets, &mut hosts) {
+            findings.refuse(format!("spec.httpListeners[{index}]{field}"), why);
+            *place = None;
+        }
+    }
+}
+
+type Sockets = HashMap<SocketAddr, (usize, Protocol)>;
+type Hosts = HashMap<(SocketAddr, Option<HostPattern>), usize>;
+
+/// Takes a listener's socket and hosts, or says which of its fields clashes and why.
+fn claim(
+    index: usize,
+    listener: &Checked,
+    sources: &[HttpListener],
+    sockets: &mut Sockets,
+    hosts: &mut Hosts,
+) -> Result<(), (&'static str, String)> {
+    let address = listener.address;
+    let (first, protocol) = *sockets.entry(address).or_insert((index, listener.protocol));
+    if protocol != listener.protocol {
+        let name = &sources[first].name;
+        let why = format!("{name:?} listens on {address} with another protocol: one port has one");
+        return Err((".protocol", why));
+    }
+    let own: Vec<Option<HostPattern>> = match listener.hosts.len() {
+        0 => vec![None],
+        _ => listener.hosts.iter().cloned().map(Some).collect(),
+    };
+    for host in &own {
+        if let Some(first) = hosts.get(&(address, host.clone())) {
+            let (name, any) = (&sources[*first].name, "any host".to_owned());
+            let host = host.as_ref().map_or(any, ToString::to_string);
+            return Err(("", format!("{name:?} already takes {host} on {address}")));
+        }
+    }
+    hosts.extend(own.into_iter().map(|host| ((address, host), index)));
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! From resources to a snapshot of the model, and what is wrong with them. Pure: the same
+//! resources always give the same outcome, whoever asks.
+//!
+//! What is wrong is refused alone. A rule that cannot work keeps its listener, which answers 502:
+//! requests meant for it must not fall to another listener. A listener that cannot work is left
+//! out, and its rule with it.
+
+mod certificates;
+mod conditions;
+mod findings;
+mod gateway;
+mod listeners;
+mod members;
+mod reuse;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use conditions::{GatewayCondition, GatewayConditions};
+pub(crate) use findings::{Finding, host_names, to_problems};
+pub(crate) use gateway::Translator;
+
+use std::sync::Arc;
+
+use tidegate_model::Snapshot;
+
+/// What resources come to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) gateways: Vec<GatewayConditions>,
+}

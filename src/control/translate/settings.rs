@@ -1,0 +1,240 @@
+//! Settings and the probes that belong to them.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_model::{
+    BackendTls, HostOverride, Hostname, Probe, ProbeHost, ProbeMatch, Settings, Trust, TrustedRoots,
+};
+
+use crate::api::{self, BackendHttpSettings, CookieBasedAffinity, Protocol};
+use crate::translate::certificates::roots;
+use crate::translate::findings::Findings;
+use crate::translate::gateway::Context;
+
+/// What draining takes when it is not set: Application Gateway's own time.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// The settings at `index`; `None` if they cannot be used, so that rules which name them cannot
+/// either.
+pub(super) fn settings(
+    context: &Context<'_>,
+    index: usize,
+    source: &BackendHttpSettings,
+    findings: &mut Findings<'_>,
+) -> Option<Settings> {
+    let path = format!("spec.backendHttpSettingsCollection[{index}]");
+    let mut usable = !context.is_refused("backendHttpSettingsCollection", index);
+    let port = in_range(source.port, 1..=65535, &format!("{path}.port"), findings);
+    let timeout = in_range(
+        source.request_timeout,
+        1..=86400,
+        &format!("{path}.requestTimeout"),
+        findings,
+    );
+    if source.cookie_based_affinity == CookieBasedAffinity::Enabled {
+        let why = "not supported yet: rules with these settings are refused";
+        findings.refuse(format!("{path}.cookieBasedAffinity"), why);
+        usable = false;
+    }
+    let host = host_override(source, &path, findings);
+    let tls = match source.protocol {
+        Protocol::Http => {
+            if !source.trusted_root_certificates.is_empty() {
+                let path = format!("{path}.trustedRootCertificates");
+                findings.warn(path, "it has no effect with protocol Http");
+            }
+            Some(None)
+        }
+        Protocol::Https => {
+            trust(context, source, &path, findings).map(|trust| Some(BackendTls { trust }))
+        }
+    };
+    let drain = match &source.connection_draining {
+        Some(draining) if draining.enabled => {
+            let path = format!("{path}.connectionDraining.drainTimeoutInSec");
+            in_range(draining.drain_timeout_in_sec, 1..=3600, &path, findings).map(seconds)
+        }
+        _ => Some(DRAIN),
+    };
+    let probe = match &source.probe {
+        None => Some(Probe::default()),
+        Some(name) => probe(context, name, source, &path, findings),
+    };
+    let settings = Settings {
+        name: source.name.as_str().into(),
+        port: u16::try_from(port?).ok()?,
+        tls: tls?,
+        request_timeout: seconds(timeout?),
+        drain_timeout: drain?,
+        host: host?,
+        probe: probe?,
+    };
+    usable.then_some(settings)
+}
+
+fn seconds(value: i32) -> Duration {
+    Duration::from_secs(u64::try_from(value).unwrap_or(0))
+}
+
+/// The value, if it is within what the schema says; files are read without the schema.
+pub(super) fn in_range<T: PartialOrd + Display + Copy>(
+    value: T,
+    range: RangeInclusive<T>,
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> Option<T> {
+    if range.contains(&value) {
+        return Some(value);
+    }
+    findings.refuse(
+        path,
+        format!("{value} is not within {} to {}", range.start(), range.end()),
+    );
+    None
+}
+
+fn hostname(text: &str, path: String, findings: &mut Findings<'_>) -> Option<Hostname> {
+    Hostname::new(text)
+        .map_err(|error| findings.refuse(path, format!("{text:?}: {error}")))
+        .ok()
+}
+
+fn host_override(
+    source: &BackendHttpSettings,
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> Option<HostOverride> {
+    match (
+        &source.host_name,
+        source.pick_host_name_from_backend_address,
+    ) {
+        (None, false) => Some(HostOverride::Keep),
+        (None, true) => Some(HostOverride::FromMember),
+        (Some(name), false) => {
+            hostname(name, format!("{path}.hostName"), findings).map(HostOverride::Fixed)
+        }
+        (Some(_), true) => {
+            let path = format!("{path}.pickHostNameFromBackendAddress");
+            findings.refuse(path, "it and hostName exclude each other");
+            None
+        }
+    }
+}
+
+fn trust(
+    context: &Context<'_>,
+    source: &BackendHttpSettings,
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> Option<Trust> {
+    let mut found: Vec<Arc<TrustedRoots>> = Vec::new();
+    for (index, name) in source.trusted_root_certificates.iter().enumerate() {
+        let path = format!("{path}.trustedRootCertificates[{index}]");
+        found.push(roots(context, name, &path, findings)?);
+    }
+    Some(match found.len() {
+        0 => Trust::WellKnown,
+        1 => Trust::Roots(found.swap_remove(0)),
+        _ => Trust::Roots(Arc::new(TrustedRoots::union(found.iter().map(Arc::as_ref)))),
+    })
+}
+
+fn probe(
+    context: &Context<'_>,
+    name: &str,
+    settings: &BackendHttpSettings,
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> Option<Probe> {
+    let Some(index) = context
+        .spec
+        .probes
+        .iter()
+        .position(|probe| probe.name == name)
+    else {
+        let why = format!("there is no {name:?} in probes");
+        findings.unresolved(format!("{path}.probe"), why);
+        return None;
+    };
+    let source = &context.spec.probes[index];
+    let path = format!("spec.probes[{index}]");
+    if source.protocol != settings.protocol {
+        let why = format!(
+            "it differs from the protocol of {:?}, which use it",
+            settings.name
+        );
+        findings.refuse(format!("{path}.protocol"), why);
+        return None;
+    }
+    let host = match (
+        &source.host,
+        source.pick_host_name_from_backend_http_settings,
+    ) {
+        (None, false) => Some(ProbeHost::Default),
+        (None, true) => Some(ProbeHost::FromSettings),
+        (Some(name), false) => {
+            hostname(name, format!("{path}.host"), findings).map(ProbeHost::Fixed)
+        }
+        (Some(_), true) => {
+            let path = format!("{path}.pickHostNameFromBackendHttpSettings");
+            findings.refuse(path, "it and host exclude each other");
+            None
+        }
+    };
+    let target_is_right = source.path.starts_with('/')
+        && source
+            .path
+            .bytes()
+            .all(|byte| (0x21..0x7f).contains(&byte) && byte != b'#');
+    if !target_is_right {
+        let why = format!(
+            "{:?} does not begin with / or has characters no path has",
+            source.path
+        );
+        findings.refuse(format!("{path}.path"), why);
+    }
+    let mut number = |value: i32, range, field: &str| {
+        in_range(value, range, &format!("{path}.{field}"), findings)
+    };
+    let interval = number(source.interval, 1..=86400, "interval");
+    let timeout = number(source.timeout, 1..=86400, "timeout");
+    let threshold = number(source.unhealthy_threshold, 1..=20, "unhealthyThreshold");
+    let port = match source.port {
+        None => Some(None),
+        Some(port) => number(port, 1..=65535, "port").map(Some),
+    };
+    let matching = matching(source, &path, findings);
+    Some(Probe {
+        name: Some(source.name.as_str().into()),
+        host: host?,
+        path: target_is_right.then(|| source.path.as_str().into())?,
+        port: port?.and_then(|port| u16::try_from(port).ok()),
+        interval: seconds(interval?),
+        timeout: seconds(timeout?),
+        unhealthy_threshold: u32::try_from(threshold?).ok()?,
+        matching: matching?,
+    })
+}
+
+fn matching(source: &api::Probe, path: &str, findings: &mut Findings<'_>) -> Option<ProbeMatch> {
+    let Some(matching) = &source.matching else {
+        return Some(ProbeMatch::default());
+    };
+    let mut statuses = Vec::new();
+    for (index, text) in matching.status_codes.iter().enumerate() {
+        match text.parse() {
+            Ok(range) => statuses.push(range),
+            Err(error) => {
+                let path = format!("{path}.match.statusCodes[{index}]");
+                findings.refuse(path, format!("{error}"));
+                return None;
+            }
+        }
+    }
+    ProbeMatch::new(statuses, matching.body.as_deref().unwrap_or(""))
+        .map_err(|error| findings.refuse(format!("{path}.match.body"), error.to_string()))
+        .ok()
+}

@@ -1,0 +1,301 @@
+//! What YAML comes to: a line for every rule that is served, and one for everything that is wrong.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use tidegate_model::{Action, Snapshot};
+
+use super::{Translator, to_problems};
+use crate::source::Files;
+
+/// The gateway of the document, with parts to be changed.
+const DOCUMENT: &str = "\
+apiVersion: tidegate.dev/v1alpha1
+kind: ApplicationGateway
+metadata: {name: chat}
+spec:
+  frontendIPConfigurations: [{name: public}]
+  frontendPorts: [{name: http, port: 80}, {name: other, port: 81}]
+  httpListeners:
+  - {name: web, frontendIPConfiguration: public, frontendPort: http, protocol: Http}
+  - {name: a, frontendPort: http, protocol: Http, hostNames: [a.example, '*.a.example']}
+  backendAddressPools:
+  - {name: chat, backendAddresses: [{ipAddress: 10.0.0.4}, {service: {name: chat, port: 8080}}]}
+  backendHttpSettingsCollection:
+  - {name: plain, port: 8000, protocol: Http}
+  requestRoutingRules:
+  - {name: r1, ruleType: Basic, priority: 20, httpListener: web, backendAddressPool: chat, backendHttpSettings: plain}
+  - {name: r2, ruleType: Basic, priority: 10, httpListener: a, backendAddressPool: chat, backendHttpSettings: plain}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: chat}
+spec: {ports: [{name: web, port: 8080, targetPort: 9000}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: chat-1, labels: {kubernetes.io/service-name: chat}}
+addressType: IPv4
+ports: [{name: web, port: 9000, protocol: TCP}]
+endpoints:
+- {addresses: [10.1.0.1], conditions: {ready: true}}
+- {addresses: [10.1.0.2], conditions: {ready: false, serving: true, terminating: true}}
+- {addresses: [10.1.0.3], conditions: {ready: false}}
+";
+
+fn outcome(text: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("g.yaml");
+    std::fs::write(&file, text).unwrap();
+    let mut files = Files::new(vec![file]);
+    files.read_first().unwrap();
+    let (resources, mut problems) = files.resources();
+    let outcome = Translator::new(IpAddr::from([127, 0, 0, 1])).translate(&resources);
+    problems.extend(to_problems(&resources, &outcome.findings));
+    problems.sort();
+    for problem in &mut problems {
+        problem.file = PathBuf::from("g.yaml");
+    }
+    let mut told = rules(&outcome.snapshot);
+    for problem in problems {
+        writeln!(told, "{problem}").unwrap();
+    }
+    told
+}
+
+fn rules(snapshot: &Snapshot) -> String {
+    let mut told = String::new();
+    for frontend in snapshot
+        .gateways
+        .iter()
+        .flat_map(|gateway| &gateway.frontends)
+    {
+        for listener in frontend.listeners() {
+            let hosts: Vec<&str> = listener.hosts.iter().map(|host| host.as_str()).collect();
+            let to = match &listener.rule.action {
+                Action::Refuse => "502".to_owned(),
+                Action::Forward(target) => {
+                    let members = target.pool.members.iter().map(|member| {
+                        let port = member.port.unwrap_or(target.settings.port);
+                        format!("{}:{port} {:?}", member.address, member.state)
+                    });
+                    members.collect::<Vec<_>>().join(", ")
+                }
+            };
+            let (address, name) = (frontend.address(), &listener.name);
+            writeln!(told, "{address} {name} [{}] -> {to}", hosts.join(" ")).unwrap();
+        }
+    }
+    told
+}
+
+/// The document's outcome after `from` was replaced by `to` in it.
+fn changed(from: &str, to: &str) -> String {
+    assert!(DOCUMENT.contains(from), "{from}");
+    outcome(&DOCUMENT.replacen(from, to, 1))
+}
+
+#[test]
+fn the_documents_gateway_is_served_without_a_problem() {
+    let members = "10.0.0.4:8000 Ready, 10.1.0.1:9000 Ready, 10.1.0.2:9000 Terminating, 10.1.0.3:9000 NotReady";
+    let expected = format!(
+        "127.0.0.1:80 web [] -> {members}\n127.0.0.1:80 a [a.example *.a.example] -> {members}\n"
+    );
+    assert_eq!(outcome(DOCUMENT), expected);
+}
+
+/// Each line: what is changed, into what, what is served for `web` and `a`, and the problem.
+#[test]
+fn what_is_wrong_is_refused_alone_and_says_where_and_why() {
+    for (from, to, web, a, problem) in [
+        (
+            "httpListener: web",
+            "httpListener: wbe",
+            "",
+            "10.0.0.4",
+            "g.yaml:15: spec.requestRoutingRules[0].httpListener: there is no \"wbe\" in httpListeners",
+        ),
+        (
+            "backendAddressPool: chat",
+            "backendAddressPool: caht",
+            "502",
+            "10.0.0.4",
+            "g.yaml:15: spec.requestRoutingRules[0].backendAddressPool: there is no \"caht\" in backendAddressPools",
+        ),
+        (
+            "hostNames: [a.example, '*.a.example']",
+            "hostNames: [a.example, '**.a.example']",
+            "10.0.0.4",
+            "",
+            "g.yaml:9: spec.httpListeners[1].hostNames[1]: \"**.a.example\": a label has at most one '*', and no '?' beside it",
+        ),
+        (
+            "port: 8000, protocol: Http",
+            "port: 8000, protocol: Http, cookieBasedAffinity: Enabled",
+            "502",
+            "502",
+            "g.yaml:13: spec.backendHttpSettingsCollection[0].cookieBasedAffinity: not supported yet: rules with these settings are refused",
+        ),
+        (
+            "port: 8000, protocol: Http",
+            "port: 8000, protocol: Http, requestTimeout: 0",
+            "502",
+            "502",
+            "g.yaml:13: spec.backendHttpSettingsCollection[0].requestTimeout: 0 is not within 1 to 86400",
+        ),
+        (
+            "port: 8000, protocol: Http",
+            "port: 8000, protocol: Http, probe: p",
+            "502",
+            "502",
+            "g.yaml:13: spec.backendHttpSettingsCollection[0].probe: there is no \"p\" in probes",
+        ),
+        (
+            "name: r1, ruleType: Basic,",
+            "name: r1, ruleType: PathBasedRouting,",
+            "502",
+            "10.0.0.4",
+            "g.yaml:15: spec.requestRoutingRules[0].ruleType: not supported yet: only Basic is",
+        ),
+        (
+            "name: r1, ruleType: Basic,",
+            "name: r1, ruleType: Basic, rewriteRuleSet: x,",
+            "502",
+            "10.0.0.4",
+            "g.yaml:15: spec.requestRoutingRules[0].rewriteRuleSet: not supported yet: what uses it is refused",
+        ),
+        (
+            "priority: 20, ",
+            "",
+            "502",
+            "10.0.0.4",
+            "g.yaml:15: spec.requestRoutingRules[0].priority: other rules have a priority: all rules need one, or none",
+        ),
+        (
+            "priority: 10",
+            "priority: 20",
+            "10.0.0.4",
+            "502",
+            "g.yaml:16: spec.requestRoutingRules[1].priority: 20 is already the priority of \"r1\"",
+        ),
+        (
+            "priority: 10",
+            "priority: 20001",
+            "10.0.0.4",
+            "502",
+            "g.yaml:16: spec.requestRoutingRules[1].priority: priority 20001 is not within 1 to 20000",
+        ),
+        (
+            "httpListener: a,",
+            "httpListener: web,",
+            "10.0.0.4",
+            "",
+            "g.yaml:16: spec.requestRoutingRules[1].httpListener: \"web\" already has the rule \"r1\"",
+        ),
+        (
+            "frontendPort: http, protocol: Http, hostNames",
+            "frontendPort: http, protocol: Https, hostNames",
+            "10.0.0.4",
+            "",
+            "g.yaml:9: spec.httpListeners[1].sslCertificate: an Https listener needs a certificate",
+        ),
+        (
+            ", hostNames: [a.example, '*.a.example']",
+            "",
+            "10.0.0.4",
+            "",
+            "g.yaml:9: spec.httpListeners[1]: \"web\" already takes any host on 127.0.0.1:80",
+        ),
+        (
+            "{ipAddress: 10.0.0.4}",
+            "{ipAddress: ten}, {ipAddress: 10.0.0.4}",
+            "10.0.0.4",
+            "10.0.0.4",
+            "g.yaml:11: spec.backendAddressPools[0].backendAddresses[0].ipAddress: \"ten\" is not an IP address; a host name goes into fqdn",
+        ),
+        (
+            "service: {name: chat, port: 8080}",
+            "service: {name: chat, port: metrics}",
+            "10.0.0.4",
+            "10.0.0.4",
+            "g.yaml:11: spec.backendAddressPools[0].backendAddresses[1].service.port: Service default/chat has no such port; it has 8080 (web)",
+        ),
+        (
+            "port: 81",
+            "port: 81, prot: x",
+            "",
+            "",
+            "g.yaml:6: spec.frontendPorts[1].prot: unknown field `prot`, expected `name` or `port`",
+        ),
+        (
+            "{name: other, port: 81}",
+            "{name: http, port: 81}",
+            "10.0.0.4",
+            "10.0.0.4",
+            "g.yaml:6: spec.frontendPorts[1].name: \"http\" is already the name of frontendPorts[0]",
+        ),
+    ] {
+        let told = changed(from, to);
+        assert!(told.contains(problem), "{to}: no {problem:?} in\n{told}");
+        for (name, expected) in [(" web [] -> ", web), (" a [a.example *.a.example] -> ", a)] {
+            let line = told.lines().find(|line| line.contains(name));
+            let served = line.map_or("", |line| line.split(" -> ").nth(1).unwrap());
+            let right = if expected.is_empty() {
+                served.is_empty()
+            } else {
+                served.starts_with(expected)
+            };
+            assert!(
+                right,
+                "{to}: {name:?} is {served:?}, not {expected:?}\n{told}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_second_gateway_on_an_address_is_refused_and_the_first_goes_on() {
+    let second = DOCUMENT.replace("name: chat}\nspec", "name: second}\nspec");
+    let second = second.split("---").next().unwrap();
+    let told = outcome(&format!("{DOCUMENT}---\n{second}"));
+    assert!(
+        told.contains("127.0.0.1:80 is already taken by gateway default/chat"),
+        "{told}"
+    );
+    assert_eq!(
+        told.lines().filter(|line| line.contains(" -> ")).count(),
+        2,
+        "{told}"
+    );
+}
+
+#[test]
+fn what_stays_equal_stays_the_same_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("g.yaml");
+    std::fs::write(&file, DOCUMENT).unwrap();
+    let mut files = Files::new(vec![file.clone()]);
+    files.read_first().unwrap();
+    let mut translator = Translator::new(IpAddr::from([127, 0, 0, 1]));
+    let first = translator.translate(&files.resources().0).snapshot;
+    assert!(std::sync::Arc::ptr_eq(
+        &first,
+        &translator.translate(&files.resources().0).snapshot
+    ));
+    std::fs::write(&file, DOCUMENT.replace("'*.a.example'", "'*.b.example'")).unwrap();
+    assert!(files.read_changed().0);
+    let second = translator.translate(&files.resources().0).snapshot;
+    let listeners = |snapshot: &Snapshot| snapshot.gateways[0].frontends[0].listeners().to_vec();
+    let (before, after) = (listeners(&first), listeners(&second));
+    assert!(std::sync::Arc::ptr_eq(&before[0], &after[0]));
+    let target = |listener: &tidegate_model::Listener| match &listener.rule.action {
+        Action::Forward(target) => target.clone(),
+        Action::Refuse => panic!("refused"),
+    };
+    assert!(!std::sync::Arc::ptr_eq(&before[1], &after[1]));
+    assert!(std::sync::Arc::ptr_eq(
+        &target(&before[1]),
+        &target(&after[1])
+    ));
+}
