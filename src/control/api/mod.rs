@@ -78,9 +78,7 @@ mod tests {
         }
         assert_eq!(crd["spec"]["names"]["shortNames"][0], "appgw");
         let port = &properties["frontendPorts"]["items"]["properties"]["port"];
-        assert_eq!(
-            (&port["minimum"], &port["maximum"]),
-            (&1.into(), &65535.into())
-        );
+        let bounds = (port["minimum"].as_f64(), port["maximum"].as_f64());
+        assert_eq!(bounds, (Some(1.0), Some(65535.0)));
     }
 }

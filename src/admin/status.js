@@ -1,0 +1,80 @@
+// Asks for /status.json every second and shows it. Everything goes in as text, never as markup.
+'use strict';
+
+const byId = (id) => document.getElementById(id);
+
+function row(cells) {
+  const tr = document.createElement('tr');
+  for (const cell of cells) {
+    const td = document.createElement('td');
+    const { text, kind } = typeof cell === 'object' ? cell : { text: cell, kind: '' };
+    td.textContent = text;
+    td.className = kind;
+    tr.append(td);
+  }
+  return tr;
+}
+
+const number = (value) => ({ text: value.toLocaleString(), kind: 'number' });
+const gatewayName = (name) => `${name.namespace}/${name.name}`;
+
+function show(status) {
+  const state = status.draining ? 'draining' : status.ready ? 'ready' : 'starting';
+  byId('summary').textContent =
+    `${state} · ${status.tunnels.toLocaleString()} tunnels · ` +
+    `${status.connections.toLocaleString()} connections · table ${status.revision} · ${status.version}`;
+
+  const target = (index) => {
+    if (index === null) return { text: '502: the rule was refused', kind: 'down' };
+    const { pool, settings } = status.targets[index];
+    return `${pool} (${settings})`;
+  };
+  const listeners = [];
+  for (const frontend of status.frontends) {
+    const address = frontend.error
+      ? { text: `${frontend.address}: ${frontend.error}`, kind: 'down' }
+      : `${frontend.protocol.toLowerCase()}://${frontend.address}`;
+    for (const listener of frontend.listeners) {
+      const rule = listener.priority === null ? listener.rule : `${listener.rule} (${listener.priority})`;
+      listeners.push(row([
+        gatewayName(frontend.gateway), address, listener.name, listener.hosts.join(', ') || 'any',
+        rule, target(listener.target), number(listener.requests), number(listener.open_tunnels),
+      ]));
+    }
+  }
+  byId('listeners').tBodies[0].replaceChildren(...listeners);
+
+  const members = [];
+  for (const { gateway, pool, settings, members: all } of status.targets) {
+    for (const member of all) {
+      const health = member.state === 'Ready' ? member.health.state : `${member.health.state}, ${member.state}`;
+      members.push(row([
+        `${gatewayName(gateway)} ${pool} (${settings})`,
+        member.fqdn ? `${member.address} (${member.fqdn})` : member.address,
+        { text: health, kind: member.health.state.toLowerCase() },
+        member.health.detail, number(member.requests_in_flight), number(member.open_tunnels),
+      ]));
+    }
+  }
+  byId('members').tBodies[0].replaceChildren(...members);
+
+  const problems = status.problems.map((problem) => {
+    const li = document.createElement('li');
+    li.textContent = problem.text;
+    li.className = problem.severity === 'error' ? 'down' : 'unknown';
+    return li;
+  });
+  byId('problems').hidden = problems.length === 0;
+  byId('problems').querySelector('ul').replaceChildren(...problems);
+}
+
+async function refresh() {
+  try {
+    const response = await fetch('/status.json');
+    show(await response.json());
+  } catch (error) {
+    byId('summary').textContent = `not reached: ${error.message}`;
+  }
+  setTimeout(refresh, 1000);
+}
+refresh();

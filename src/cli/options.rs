@@ -1,0 +1,85 @@
+//! Flags that commands share.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use tidegate_proxy::AccessLog;
+
+/// How to run.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RunOptions {
+    /// Threads that carry traffic; by default as many as there are cores for this process
+    #[arg(long, value_name = "N", env = "TIDEGATE_THREADS")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Where /metrics, /livez, /readyz, /status and /status.json are
+    #[arg(
+        long,
+        value_name = "IP:PORT",
+        default_value = "127.0.0.1:9440",
+        env = "TIDEGATE_ADMIN"
+    )]
+    pub(crate) admin: SocketAddr,
+    /// Seconds that a draining process waits for requests and tunnels to end by themselves
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 25,
+        env = "TIDEGATE_DRAIN_TIMEOUT"
+    )]
+    pub(crate) drain_timeout: u64,
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
+}
+
+/// What is logged.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LogOptions {
+    /// What to log: a level, or levels by module, such as `info,tidegate_proxy=debug`
+    #[arg(
+        long,
+        value_name = "FILTER",
+        default_value = "info",
+        env = "TIDEGATE_LOG"
+    )]
+    pub(crate) log: String,
+    /// How to log
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "TIDEGATE_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object for each line
+    Json,
+}
+
+impl RunOptions {
+    /// Threads to start: as many as asked for, else as the process may use.
+    pub(crate) fn thread_count(&self) -> NonZeroUsize {
+        let available = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        self.threads.unwrap_or_else(available)
+    }
+
+    pub(crate) fn drain_limit(&self) -> Duration {
+        Duration::from_secs(self.drain_timeout)
+    }
+}
+
+/// Opens what `--access-log` names.
+pub(crate) fn open_access_log(target: &str) -> anyhow::Result<Option<AccessLog>> {
+    Ok(match target {
+        "off" => None,
+        "-" => Some(AccessLog::stdout().context("--access-log -")?),
+        path => {
+            let log = AccessLog::file(Path::new(path));
+            Some(log.with_context(|| format!("--access-log {path}"))?)
+        }
+    })
+}

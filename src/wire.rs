@@ -1,0 +1,258 @@
+//! Puts the parts together: the only place that knows both the control side and the data plane.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use thiserror::Error;
+use tidegate_control::{Options, ReadError, Severity, Update, serve_files};
+use tidegate_proxy::{AccessLog, Handle, Proxy, Settings};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+use crate::admin::{self, Readiness, State};
+use crate::cli::say;
+use crate::signals::{Ending, Signals};
+
+/// What a run is started with.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) bind: IpAddr,
+    pub(crate) threads: NonZeroUsize,
+    pub(crate) admin: SocketAddr,
+    pub(crate) access_log: Option<AccessLog>,
+    pub(crate) shutdown_delay: Duration,
+    pub(crate) drain_limit: Duration,
+}
+
+/// Why a run ended.
+#[derive(Debug, Error)]
+pub(crate) enum RunError {
+    /// A path cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    /// Anything else.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+    /// A second signal came while draining.
+    #[error("interrupted")]
+    Interrupted(Ending),
+}
+
+/// Runs something on the control side's own threads.
+pub(crate) fn block_on<T>(run: impl Future<Output = Result<T, RunError>>) -> Result<T, RunError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .context("cannot start the control threads")?;
+    runtime.block_on(run)
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub(crate) struct Running {
+    proxy: Handle,
+    admin: SocketAddr,
+    state: Arc<State>,
+    signals: Signals,
+    access_log: Option<AccessLog>,
+    shutdown_delay: Duration,
+    drain_limit: Duration,
+    /// Neither ends while the process is to go on.
+    applying: JoinHandle<()>,
+    serving_admin: JoinHandle<()>,
+}
+
+/// Starts everything; when this returns, the first table serves.
+pub(crate) async fn start(config: Config) -> Result<Running, RunError> {
+    // From here on a signal drains instead of killing.
+    let signals = Signals::watch().context("cannot watch signals")?;
+    let admin = tokio::net::TcpListener::bind(config.admin)
+        .await
+        .with_context(|| {
+            format!(
+                "cannot listen on {}: choose another with --admin",
+                config.admin
+            )
+        })?;
+    let admin_address = admin.local_addr().context("--admin")?;
+    let options = Options {
+        bind: config.bind,
+        nameservers: Vec::new(),
+    };
+    let mut updates = serve_files(config.paths, options).await?;
+    let mut settings = Settings::new(config.threads);
+    settings.access_log.clone_from(&config.access_log);
+    let proxy = Proxy::start(settings).context("cannot start the data plane")?;
+    let state = State::new(proxy.clone()).context("cannot register metrics")?;
+    let serving_admin = tokio::spawn(admin::serve(admin, state.clone()));
+    let first = updates.borrow_and_update().clone();
+    let mut teller = Teller::default();
+    apply(&proxy, &state, &mut teller, first).await;
+    state.set_readiness(Readiness::Ready);
+    info!(
+        admin = %admin_address,
+        threads = config.threads,
+        frontends = proxy.status().frontends.len(),
+        "serving"
+    );
+    let applying = tokio::spawn(keep_applying(proxy.clone(), state.clone(), teller, updates));
+    Ok(Running {
+        proxy,
+        admin: admin_address,
+        state,
+        signals,
+        access_log: config.access_log,
+        shutdown_delay: config.shutdown_delay,
+        drain_limit: config.drain_limit,
+        applying,
+        serving_admin,
+    })
+}
+
+/// Applies every update. What comes while one is applied is applied together after it.
+async fn keep_applying(
+    proxy: Handle,
+    state: Arc<State>,
+    mut teller: Teller,
+    mut updates: watch::Receiver<Arc<Update>>,
+) {
+    while updates.changed().await.is_ok() {
+        let update = updates.borrow_and_update().clone();
+        apply(&proxy, &state, &mut teller, update).await;
+    }
+}
+
+async fn apply(proxy: &Handle, state: &State, teller: &mut Teller, update: Arc<Update>) {
+    let (handle, snapshot) = (proxy.clone(), update.snapshot.clone());
+    let applied = tokio::task::spawn_blocking(move || handle.apply(snapshot)).await;
+    let mut told: BTreeSet<(Severity, String)> = update
+        .problems
+        .iter()
+        .map(|problem| (problem.severity, problem.to_string()))
+        .collect();
+    match applied {
+        Ok(Ok(applied)) => {
+            for failure in &applied.bind_failures {
+                let why = format!("gateway {}: {failure}; trying again", failure.gateway);
+                told.insert((Severity::Error, why));
+            }
+            if applied.changed {
+                info!(
+                    revision = applied.revision,
+                    rules = update.snapshot.rule_count(),
+                    compile = ?applied.compile,
+                    "table swapped"
+                );
+            }
+        }
+        Ok(Err(error)) => {
+            told.insert((
+                Severity::Error,
+                format!("not applied, the last table serves: {error}"),
+            ));
+        }
+        Err(error) => {
+            // A panic while compiling has changed nothing; the last table serves.
+            error!(%error, "applying failed");
+        }
+    }
+    teller.tell(told);
+    state.set_update(update);
+}
+
+/// Says each problem once when it comes, and once when it is gone.
+#[derive(Debug, Default)]
+struct Teller {
+    told: BTreeSet<(Severity, String)>,
+}
+
+impl Teller {
+    fn tell(&mut self, problems: BTreeSet<(Severity, String)>) {
+        for (severity, problem) in problems.difference(&self.told) {
+            match severity {
+                Severity::Error => error!("{problem}"),
+                Severity::Warning => warn!("{problem}"),
+            }
+        }
+        for (_, problem) in self.told.difference(&problems) {
+            info!("resolved: {problem}");
+        }
+        self.told = problems;
+    }
+}
+
+impl Running {
+    /// The data plane.
+    pub(crate) fn proxy(&self) -> Handle {
+        self.proxy.clone()
+    }
+
+    /// Where the admin port is.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Runs until a signal comes, then drains.
+    pub(crate) async fn run_until_signal(mut self) -> Result<(), RunError> {
+        tokio::select! {
+            _ = self.signals.next() => {}
+            _ = &mut self.applying => return Err(anyhow!("the control side has ended").into()),
+            _ = &mut self.serving_admin => return Err(anyhow!("the admin port has ended").into()),
+        }
+        let mut signals = self.signals;
+        let draining = drain(
+            &self.proxy,
+            &self.state,
+            self.shutdown_delay,
+            self.drain_limit,
+        );
+        let outcome = tokio::select! {
+            () = draining => Ok(()),
+            signal = signals.next() => {
+                say("second signal: ending at once");
+                Err(RunError::Interrupted(signal))
+            }
+        };
+        if let Some(log) = self.access_log {
+            let _ = tokio::task::spawn_blocking(move || log.flush()).await;
+        }
+        outcome
+    }
+}
+
+async fn drain(proxy: &Handle, state: &State, delay: Duration, limit: Duration) {
+    state.set_readiness(Readiness::Draining);
+    proxy.begin_shutdown();
+    if !delay.is_zero() {
+        say(format_args!(
+            "not ready any more; accepting for {} s more",
+            delay.as_secs()
+        ));
+        tokio::time::sleep(delay).await;
+    }
+    let (connections, tunnels) = proxy.open();
+    say(format_args!(
+        "draining: {connections} connections and {tunnels} tunnels are open, for {} s at most; \
+         a second signal ends at once",
+        limit.as_secs()
+    ));
+    let drained = proxy.drain(limit).await;
+    if drained.finished {
+        say("drained: everything ended by itself");
+    } else {
+        say(format_args!(
+            "drained: {} connections and {} tunnels were ended at the deadline",
+            drained.aborted_connections, drained.aborted_tunnels
+        ));
+    }
+}
