@@ -1,0 +1,272 @@
+//! Clients, servers and test suites that nobody here wrote. `tests/gear/install` gets them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+
+use http::Response;
+use http_body_util::Full;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::OnceCell;
+
+use crate::gateway::{Gateway, Plan, free_port, until};
+use crate::peers;
+
+fn gear(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/gear")
+        .join(name)
+}
+
+/// Installs the gear, once for all tests.
+async fn install() {
+    static INSTALLED: OnceCell<()> = OnceCell::const_new();
+    INSTALLED
+        .get_or_init(async || {
+            let status = Command::new(gear("install")).status().await.unwrap();
+            assert!(status.success(), "tests/gear/install failed");
+        })
+        .await;
+}
+
+/// Runs a piece of gear to its end, and shows what it said if it failed.
+async fn run(mut command: Command) -> String {
+    install().await;
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().await.unwrap();
+    let said = String::from_utf8_lossy(&stdout).into_owned();
+    assert!(
+        status.success(),
+        "{command:?}: {status}\n{said}\n{}",
+        String::from_utf8_lossy(&stderr)
+    );
+    println!("{said}");
+    said
+}
+
+fn command(name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(gear(name));
+    command.args(arguments).kill_on_drop(true);
+    command
+}
+
+/// Starts a foreign server on a free port, and waits until it says that it listens.
+async fn server(name: &str) -> (Child, SocketAddr) {
+    install().await;
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let port = address.port().to_string();
+    let mut child = command(name, &[&port])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines
+        .next_line()
+        .await
+        .unwrap()
+        .unwrap_or_else(|| panic!("{name} did not start"));
+    (child, address)
+}
+
+#[tokio::test]
+async fn ws_and_websockets_talk_to_each_other_through_http_and_https() {
+    for name in ["clients/server-node.mjs", "clients/server-python.py"] {
+        let (_server, address) = server(name).await;
+        let gateway = Gateway::start(Plan::to(address)).await;
+        for client in ["clients/ws-node.mjs", "clients/ws-python.py"] {
+            for url in [
+                format!("ws://{}", gateway.http()),
+                format!("wss://{}", gateway.https()),
+            ] {
+                run(command(client, &[&url])).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn curl_gets_pages_over_http_https_and_http2() {
+    install().await;
+    let body = "a page".repeat(10_000);
+    let page = body.clone();
+    let gateway = Gateway::start(Plan::to(
+        peers::serve(move |_, _| Response::new(Full::from(page.clone()))).await,
+    ))
+    .await;
+    for (url, arguments, version) in [
+        (
+            format!("http://{}/", gateway.http()),
+            &["--http1.1"][..],
+            "1.1",
+        ),
+        (format!("http://{}/", gateway.http()), &["--http1.0"], "1.0"),
+        (
+            format!("https://{}/", gateway.https()),
+            &["--insecure", "--http1.1"],
+            "1.1",
+        ),
+        (
+            format!("https://{}/", gateway.https()),
+            &["--insecure", "--http2"],
+            "2",
+        ),
+    ] {
+        let mut curl = Command::new("curl");
+        curl.args([
+            "--silent",
+            "--show-error",
+            "--fail",
+            "--write-out",
+            "\n%{http_version}",
+        ])
+        .args(arguments)
+        .arg(&url);
+        let said = run(curl).await;
+        let (got, its) = said.rsplit_once('\n').unwrap();
+        // curl shows the version of the answer, which is never older than 1.1 here.
+        let its_version = if version == "1.0" {
+            &["1.0", "1.1"][..]
+        } else {
+            &[version]
+        };
+        assert!(
+            got == body && its_version.contains(&its),
+            "{url} {arguments:?}: {its}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn openssl_agrees_on_tls_and_the_application_protocol() {
+    install().await;
+    let gateway = Gateway::start(Plan::to(peers::echo().await)).await;
+    for (arguments, expected) in [
+        (
+            &["-tls1_3", "-alpn", "h2"][..],
+            &["TLSv1.3", "ALPN protocol: h2"][..],
+        ),
+        (
+            &["-tls1_2", "-alpn", "http/1.1"],
+            &["TLSv1.2", "ALPN protocol: http/1.1"],
+        ),
+    ] {
+        let mut openssl = Command::new("openssl");
+        openssl
+            .args(["s_client", "-connect", &gateway.https().to_string()])
+            .args(arguments)
+            .stdin(Stdio::null());
+        let said = run(openssl).await;
+        for expected in expected {
+            assert!(
+                said.contains(expected),
+                "{arguments:?}: no {expected} in\n{said}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn h2spec_passes_in_strict_mode() {
+    let gateway = Gateway::start(Plan::to(peers::health_page().await)).await;
+    let port = gateway.plan.https.to_string();
+    let said = run(command("h2spec", &["127.0.0.1", &port])).await;
+    assert!(said.contains("146 passed"), "{said}");
+}
+
+#[tokio::test]
+async fn autobahn_gives_the_same_verdicts_with_the_gateway_as_without() {
+    // The member answers no probes: it is probed at another port.
+    let health = peers::health().await;
+    let direct = free_port();
+    let plan = Plan::to(SocketAddr::from(([127, 0, 0, 1], direct)))
+        .with(|plan| plan.health = Some(health));
+    let gateway = Gateway::start(plan).await;
+    let through = format!("ws://{}", gateway.http());
+    let arguments = [
+        "client",
+        "--direct-port",
+        &direct.to_string(),
+        "--through",
+        &through,
+    ];
+    run(command("autobahn", &arguments)).await;
+
+    let listen = free_port();
+    let plan = Plan::to(SocketAddr::from(([127, 0, 0, 1], listen)))
+        .with(|plan| plan.health = Some(health));
+    let gateway = Gateway::start(plan).await;
+    let arguments = [
+        "server",
+        "--listen-port",
+        &listen.to_string(),
+        "--through-port",
+        &gateway.plan.http.to_string(),
+    ];
+    run(command("autobahn", &arguments)).await;
+}
+
+#[tokio::test]
+async fn chromium_chats_on_the_demo_page_over_http_and_https() {
+    install().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (http, https) = (free_port(), free_port());
+    let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args([
+            "demo",
+            "--http-port",
+            &http.to_string(),
+            "--https-port",
+            &https.to_string(),
+        ])
+        .args(["--admin", &admin.to_string(), "--dir"])
+        .arg(folder.path())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    until("the demo is ready", async || {
+        peers::get(admin, "/readyz")
+            .await
+            .is_some_and(|a| a.status == 200)
+    })
+    .await;
+    let picture = folder.path().join("page.png");
+    for url in [
+        format!("http://127.0.0.1:{http}/"),
+        format!("https://127.0.0.1:{https}/"),
+    ] {
+        run(command(
+            "clients/page.mjs",
+            &[&url, picture.to_str().unwrap()],
+        ))
+        .await;
+        assert!(picture.exists());
+    }
+    // An edit shows at once.
+    let yaml = std::fs::read_to_string(folder.path().join("gateway.yaml")).unwrap();
+    std::fs::write(
+        folder.path().join("gateway.yaml"),
+        yaml.replace("name: r1", "name: renamed"),
+    )
+    .unwrap();
+    until("the edit shows", async || {
+        let status = peers::get(admin, "/status.json").await.unwrap();
+        String::from_utf8_lossy(&status.body).contains("\"renamed\"")
+    })
+    .await;
+    let pid = demo.id().unwrap().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .await
+            .unwrap()
+            .success()
+    );
+    assert_eq!(demo.wait().await.unwrap().code(), Some(0));
+}

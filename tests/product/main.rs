@@ -1,0 +1,16 @@
+//! What the product promises, tested on the built binary over real sockets.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr)]
+
+mod cli;
+mod foreign;
+mod gateway;
+mod handshake;
+mod http;
+mod peers;
+mod probes;
+mod see;
+mod stop;
+mod strict;
+mod swap;
+mod tunnel;
