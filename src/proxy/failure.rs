@@ -15,6 +15,8 @@ pub(crate) enum Failure {
     BadHost,
     /// A target that is no path.
     BadTarget,
+    /// A target longer than 32 KiB.
+    LongTarget,
     /// Framing that another server might read differently.
     BadFraming,
     /// `Connection` names a field that must reach the member.
@@ -65,6 +67,7 @@ impl Failure {
             | Self::BadFraming
             | Self::BadConnectionHeader
             | Self::UpgradeWithBody => 400,
+            Self::LongTarget => 414,
             Self::UnknownHost => 404,
             Self::BadMethod => 405,
             Self::ClientStalled => 408,
@@ -94,7 +97,7 @@ impl Failure {
         match self {
             Self::NoHost => "ERRORINFO_HTTP_NO_HOST_HEADER",
             Self::BadHost | Self::UnknownHost | Self::FrontendGone => "ERRORINFO_INVALID_HOST",
-            Self::BadTarget => "ERRORINFO_REQUEST_URI_INVALID",
+            Self::BadTarget | Self::LongTarget => "ERRORINFO_REQUEST_URI_INVALID",
             Self::BadFraming | Self::BadConnectionHeader | Self::UpgradeWithBody => {
                 "ERRORINFO_INVALID_REQUEST"
             }
@@ -119,6 +122,7 @@ impl Failure {
             Self::NoHost => "400 Bad Request: exactly one Host is needed\n",
             Self::BadHost => "400 Bad Request: Host is not a host name\n",
             Self::BadTarget => "400 Bad Request: the request target is not valid\n",
+            Self::LongTarget => "414 URI Too Long\n",
             Self::BadFraming => "400 Bad Request: Transfer-Encoding is not \"chunked\"\n",
             Self::BadConnectionHeader => "400 Bad Request: Connection names an end-to-end field\n",
             Self::UpgradeWithBody => "400 Bad Request: an upgrade cannot have a body\n",
@@ -147,6 +151,7 @@ impl Failure {
         match self {
             Self::NoHost | Self::BadHost => FailureLabel::InvalidHost,
             Self::BadTarget
+            | Self::LongTarget
             | Self::BadFraming
             | Self::BadConnectionHeader
             | Self::UpgradeWithBody => FailureLabel::InvalidRequest,

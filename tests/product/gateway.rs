@@ -184,7 +184,7 @@ impl Gateway {
                 "--admin",
                 &admin.to_string(),
             ])
-            .args(["--shutdown-delay", "0"])
+            .env("TIDEGATE_SHUTDOWN_DELAY", "0")
             .args(flags)
             .arg(folder.path().join("gateway.yaml"))
             .stdout(Stdio::null())

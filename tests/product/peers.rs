@@ -123,7 +123,6 @@ pub async fn exchange(address: SocketAddr, request: &str) -> String {
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
-    pub trailers: Option<HeaderMap>,
     pub body: Vec<u8>,
 }
 
@@ -148,12 +147,10 @@ where
     let (head, body) = sender.send_request(request).await.ok()?.into_parts();
     let body = body.collect().await.ok()?;
     driver.abort();
-    let trailers = body.trailers().cloned();
     let body = body.to_bytes().to_vec();
     Some(Answer {
         status: head.status.as_u16(),
         headers: head.headers,
-        trailers,
         body,
     })
 }
@@ -272,7 +269,7 @@ pub type Socket = tokio_tungstenite::WebSocketStream<TcpStream>;
 pub async fn open(address: SocketAddr) -> Socket {
     let tcp = TcpStream::connect(address).await.unwrap();
     tcp.set_nodelay(true).unwrap();
-    tokio_tungstenite::client_async(format!("ws://{address}/"), tcp)
+    tokio_tungstenite::client_async(format!("ws://localhost:{}/", address.port()), tcp)
         .await
         .unwrap()
         .0

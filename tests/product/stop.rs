@@ -88,6 +88,7 @@ async fn tunnels_go_on_until_they_end_or_the_deadline_comes() {
         if own_end {
             socket.close(None).await.unwrap();
             while socket.next().await.is_some_and(|message| message.is_ok()) {}
+            drop(socket);
         }
         assert_eq!(gateway.ended().await, Some(0));
         assert!(started.elapsed() < Duration::from_secs(15));

@@ -163,14 +163,15 @@ async fn what_is_removed_drains_and_then_ends_and_what_comes_back_in_time_stays(
 #[tokio::test]
 async fn a_file_that_is_wrong_leaves_the_last_good_tables_serving_and_says_where() {
     let mut gateway = Gateway::start(Plan::to(peers::echo().await)).await;
+    let right = gateway.plan.yaml();
     for (wrong, told) in [
-        ("kind: [\n", "gateway.yaml:"),
+        ("kind: [\n".to_owned(), "gateway.yaml:"),
         (
-            "apiVersion: tidegate.dev/v1alpha1\nkind: ApplicationGateway\nmetadata: {name: g}\nspec: {probes: 1}\n",
-            "gateway.yaml:4: spec.probes: ",
+            right.replace("frontendPorts:", "frontendPortz:"),
+            "gateway.yaml:5: spec.frontendPortz: unknown field",
         ),
     ] {
-        gateway.write(wrong);
+        gateway.write(&wrong);
         until("it says what is wrong", async || {
             gateway.log().contains(told)
         })

@@ -1,11 +1,12 @@
 //! Serves one client connection from accept to its end.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -85,66 +86,57 @@ async fn connection(core: Arc<Core>, slot: usize, tcp: TcpStream, peer: SocketAd
     core.shared.metrics.process().connection_closed(core.id);
 }
 
+/// The first byte of a TLS handshake record (RFC 8446 5.1).
+const HANDSHAKE_RECORD: u8 = 22;
+
 /// Performs the TLS handshake; `None` if it failed or took too long.
 async fn handshake(
     core: &Core,
     config: Arc<rustls::ServerConfig>,
-    tcp: TcpStream,
+    mut tcp: TcpStream,
     ticket: &Ticket,
 ) -> Option<(Io, TlsInfo, bool)> {
-    let started = std::time::Instant::now();
-    let mut accept = TlsAcceptor::from(config).accept(tcp).into_fallible();
-    let outcome = poll_fn(|cx| {
-        ticket.register(cx.waker());
-        if ticket.order().ends() {
-            return Poll::Ready(None);
-        }
-        Pin::new(&mut accept).poll(cx).map(Some)
-    })
-    .await;
+    // A look before TLS answers in its own way: a person who forgot the `s` gets a sentence.
+    let mut first = [0];
+    let looked = unless_ended(ticket, pin!(tcp.peek(&mut first))).await?;
+    if looked.is_ok_and(|length| length > 0) && first[0] != HANDSHAKE_RECORD {
+        // A client that is gone needs no answer.
+        let _ = tcp.write_all(request::respond::HTTP_ON_HTTPS_PORT).await;
+        return None;
+    }
+    let started = Instant::now();
+    let accepted = unless_ended(ticket, pin!(TlsAcceptor::from(config).accept(tcp))).await;
     ticket.disarm();
     let process = core.shared.metrics.process();
-    match outcome {
-        Some(Ok(tls)) => {
-            process.tls_handshake(core.id, true, started.elapsed());
-            let (_, session) = tls.get_ref();
-            let http2 = session.alpn_protocol() == Some(b"h2");
-            let info = TlsInfo {
-                protocol: session
-                    .protocol_version()
-                    .and_then(|v| v.as_str())
-                    .unwrap_or("unknown"),
-                cipher: session
-                    .negotiated_cipher_suite()
-                    .and_then(|suite| suite.suite().as_str())
-                    .unwrap_or("unknown"),
-            };
-            Some((Io::Tls(Box::new(tls.into())), info, http2))
-        }
-        Some(Err((error, mut tcp))) => {
-            process.tls_handshake(core.id, false, started.elapsed());
-            if is_plain_http(&error) {
-                let _ = tcp.write_all(request::respond::HTTP_ON_HTTPS_PORT).await;
-            }
-            None
-        }
-        None => {
-            process.tls_handshake(core.id, false, started.elapsed());
-            None
-        }
-    }
+    process.tls_handshake(core.id, matches!(accepted, Some(Ok(_))), started.elapsed());
+    let tls = accepted?
+        .inspect_err(|error| tracing::debug!(%error, "TLS handshake failed"))
+        .ok()?;
+    let (_, session) = tls.get_ref();
+    let http2 = session.alpn_protocol() == Some(b"h2");
+    let info = TlsInfo {
+        protocol: session
+            .protocol_version()
+            .and_then(|v| v.as_str())
+            .unwrap_or("unknown"),
+        cipher: session
+            .negotiated_cipher_suite()
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or("unknown"),
+    };
+    Some((Io::Tls(Box::new(tls.into())), info, http2))
 }
 
-/// Whether a failed handshake began with something that is no TLS record, most likely HTTP.
-fn is_plain_http(error: &std::io::Error) -> bool {
-    matches!(
-        error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>()),
-        Some(rustls::Error::InvalidMessage(
-            rustls::InvalidMessage::InvalidContentType
-        ))
-    )
+/// Waits for something, or for the order to end.
+async fn unless_ended<T>(
+    ticket: &Ticket,
+    mut wait: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
+    poll_fn(|cx| match look(ticket, cx).ends() {
+        true => Poll::Ready(None),
+        false => wait.as_mut().poll(cx).map(Some),
+    })
+    .await
 }
 
 async fn http1(client: Client, io: Io) {

@@ -9,6 +9,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Version};
 
 use crate::failure::Failure;
 
+/// The longest path and query, in bytes: what Application Gateway takes.
+const LONGEST_TARGET: usize = 32 * 1024;
+
 /// Checks a request's framing, method and target, and gives it exactly one `Host`, the one it is
 /// really for: that of its target if it has one (RFC 9112 3.2.2), else the header's.
 pub(super) fn check<B>(request: &mut Request<B>) -> Result<(), Failure> {
@@ -20,6 +23,9 @@ pub(super) fn check<B>(request: &mut Request<B>) -> Result<(), Failure> {
         .uri()
         .path_and_query()
         .map_or("", |target| target.as_str());
+    if target.len() > LONGEST_TARGET {
+        return Err(Failure::LongTarget);
+    }
     let asterisk = target == "*" && request.method() == Method::OPTIONS;
     if !(target.starts_with('/') || asterisk) || !target.bytes().all(|b| (0x21..0x7f).contains(&b))
     {
