@@ -19,6 +19,9 @@ mod core;
 mod failure;
 mod handle;
 mod health;
+#[cfg(any(test, feature = "internals"))]
+#[doc(hidden)]
+pub mod internals;
 mod listen;
 mod lookup;
 mod member;

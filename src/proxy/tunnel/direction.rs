@@ -18,7 +18,7 @@ const TURNS: usize = 16;
 
 /// Why a direction failed.
 #[derive(Debug, Error)]
-pub(super) enum Broken {
+pub(crate) enum Broken {
     /// Its source could not be read: the whole tunnel ends.
     #[error("read: {0}")]
     Source(io::Error),
@@ -37,7 +37,7 @@ enum State {
 
 /// Bytes on their way from a source to a sink.
 #[derive(Debug)]
-pub(super) struct Direction {
+pub(crate) struct Direction {
     state: State,
     /// The sink may hold back bytes until it is flushed.
     unflushed: bool,
@@ -50,7 +50,7 @@ pub(super) struct Direction {
 
 impl Direction {
     /// A direction that begins with bytes read ahead of it.
-    pub(super) fn starting_with(ahead: &[u8]) -> Self {
+    pub(crate) fn starting_with(ahead: &[u8]) -> Self {
         Self {
             state: State::Open,
             unflushed: false,
@@ -83,12 +83,12 @@ impl Direction {
     }
 
     /// Bytes that the sink has taken.
-    pub(super) fn moved(&self) -> u64 {
+    pub(crate) fn moved(&self) -> u64 {
         self.moved
     }
 
     /// Moves bytes until one side has to be waited for. Ready when done.
-    pub(super) fn poll(
+    pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         source: &mut Io,

@@ -19,4 +19,6 @@ mod record;
 mod start;
 mod task;
 
+#[cfg(any(test, feature = "internals"))]
+pub(crate) use direction::Direction;
 pub(crate) use start::start;
