@@ -148,3 +148,43 @@ fn help_teaches_every_command_and_flag() {
     assert_eq!(tidegate(&["serve"]).status.code(), Some(2));
     assert_eq!(tidegate(&["nonsense"]).status.code(), Some(2));
 }
+
+#[test]
+fn what_is_shipped_passes_check() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"));
+    // The manifest's own resources, out of its ConfigMap.
+    let manifest = fs::read_to_string(format!("{root}/deploy/standalone.yaml")).unwrap();
+    let (_, rest) = manifest.split_once("resources.yaml: |\n").unwrap();
+    let lines = rest.lines().take_while(|line| *line != "---");
+    let shipped: String = lines
+        .map(|line| format!("{}\n", line.strip_prefix("    ").unwrap()))
+        .collect();
+    let readme = fs::read_to_string(format!("{root}/README.md")).unwrap();
+    let (_, rest) = readme.split_once("```yaml\n").unwrap();
+    let example = rest.split_once("```").unwrap().0.to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, yaml, left_to_the_reader) in [
+        ("deploy", shipped, &[][..]),
+        (
+            "README",
+            example,
+            &["no Secret default/app-tls", "no Service default/chat"],
+        ),
+    ] {
+        let file = folder.path().join(format!("{name}.yaml"));
+        fs::write(&file, yaml).unwrap();
+        let told = text(&tidegate(&["check", file.to_str().unwrap()]).stdout);
+        let wrong: Vec<&str> = told
+            .lines()
+            .filter(|line| {
+                !left_to_the_reader
+                    .iter()
+                    .any(|expected| line.contains(expected))
+            })
+            .collect();
+        assert!(wrong.is_empty(), "{name}: {wrong:?}");
+    }
+    let crd = "crds/applicationgateways.tidegate.dev.yaml";
+    let kept = fs::read_to_string(format!("{root}/{crd}")).unwrap();
+    assert!(fs::read_to_string(format!("{root}/charts/tidegate/{crd}")).unwrap() == kept);
+}

@@ -1,0 +1,13 @@
+FROM rust:1.95-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends cmake && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+COPY . .
+RUN cargo build --release --locked
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /build/target/release/tidegate /usr/local/bin/tidegate
+USER 65532:65532
+# /metrics, /livez, /readyz and /status
+EXPOSE 9440
+ENTRYPOINT ["tidegate"]
+CMD ["serve", "--admin", "0.0.0.0:9440", "/etc/tidegate"]
