@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tidegate-gear');
+export const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tidegate-gear');
 
 export function load(name) {
   try {
