@@ -1,4 +1,6 @@
+# The image says which Rust; rust-toolchain.toml, which would fetch one, is left out (.dockerignore).
 FROM rust:1.95-bookworm AS build
+# For aws-lc, where it has no ready-made build description for the machine.
 RUN apt-get update && apt-get install -y --no-install-recommends cmake && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY . .

@@ -11,6 +11,8 @@ limits. bench/run does all of it in one command; by hand, for example:
 """
 
 import argparse
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -53,6 +55,17 @@ def arguments():
     return args
 
 
+@contextlib.contextmanager
+def alone():
+    """Lets one run at a time: a second would share cores and ports, and spoil both."""
+    with open(os.path.join(tempfile.gettempdir(), "tidegate-bench.lock"), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit("another perf.py is running: wait for it")
+        yield
+
+
 def build_wsload(folder):
     program = folder / "wsload"
     sources = sorted((HERE / "load").glob("*.c"))
@@ -88,8 +101,7 @@ def run_proxy(name, index, args, started, wsload, results):
             proxies.stop(process)
 
 
-def main():
-    args = arguments()
+def compare(args):
     folder = pathlib.Path(args.dir)
     folder.mkdir(parents=True, exist_ok=True)
     wsload = build_wsload(folder)
@@ -97,7 +109,7 @@ def main():
     results = {}
     echo = subprocess.Popen(["taskset", "-c", "1", wsload, "echo", str(BACKEND_PORT)])
     try:
-        if not proxies.wait_for_port(echo, BACKEND_PORT):
+        if not proxies.wait_for_port(echo, BACKEND_PORT) or echo.poll() is not None:
             sys.exit(f"the back end did not start: is port {BACKEND_PORT} taken?")
         for _ in range(args.rounds):
             for index, name in enumerate(args.names):
@@ -107,6 +119,12 @@ def main():
         echo.wait()
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps(results, indent=1) + "\n")
+
+
+def main():
+    args = arguments()
+    with alone():
+        compare(args)
 
 
 main()

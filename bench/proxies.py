@@ -6,7 +6,6 @@ back end's port), HOST, CRT KEY PEM (files), CRT_JSON KEY_JSON (their text), DIR
 
 import os
 import pathlib
-import resource
 import shlex
 import signal
 import socket
@@ -91,20 +90,13 @@ class Proxies:
 
     def start(self, name, port, tls_port):
         command = self.command(name, {"PORT": port, "TLS": tls_port})
-        command = ["taskset", "-c", "0", *[str(word) for word in command]]
+        limit = ["prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}"]
+        command = ["taskset", "-c", "0", *limit, *[str(word) for word in command]]
         # One worker for the Go programs too; Caddy also keeps state in its home.
         environment = {**os.environ, "GOMAXPROCS": "1", "HOME": str(self.folder)}
         log = self.folder / f"{name}.log"
         with open(log, "w") as output:
-            process = subprocess.Popen(
-                command,
-                env=environment,
-                stdout=output,
-                stderr=output,
-                preexec_fn=lambda: resource.setrlimit(
-                    resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS)
-                ),
-            )
+            process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         if not wait_for_port(process, port):
             stop(process)
             sys.exit(f"{name} did not start: see {log}. bench/install installs the peers")

@@ -16,7 +16,7 @@ if sys.argv[1:] == ["list"]:
     from autobahntestsuite.case import CaseBasename, Cases
 
     for case in Cases:
-        print(case.__name__[len(CaseBasename):].replace("_", "."))
+        print(case.__name__.replace(CaseBasename, "", 1).replace("_", "."))
 elif len(sys.argv) == 4:
     from autobahntestsuite.case.case12_x_x import Case12_X_X, Case13_X_X
     from autobahntestsuite.wstest import run

@@ -26,6 +26,8 @@ pub(crate) enum Io {
 #[derive(Debug)]
 pub(crate) struct Stream {
     io: Io,
+    /// What was read before the HTTP library was asked.
+    ahead: Box<[u8]>,
     /// On a client's HTTP/1.1 connection: told when a request begins to arrive.
     head_watch: Option<(Arc<Ticket>, Duration)>,
 }
@@ -34,14 +36,22 @@ impl Stream {
     pub(crate) fn new(io: Io) -> Self {
         Self {
             io,
+            ahead: Box::default(),
             head_watch: None,
         }
     }
 
-    /// Arms the ticket's deadline with `limit` at the first byte of each request.
-    pub(crate) fn with_head_watch(io: Io, ticket: Arc<Ticket>, limit: Duration) -> Self {
+    /// Begins with bytes that were read already, and arms the ticket's deadline with `limit` at the
+    /// first byte of each request after the first.
+    pub(crate) fn with_head_watch(
+        io: Io,
+        ahead: Box<[u8]>,
+        ticket: Arc<Ticket>,
+        limit: Duration,
+    ) -> Self {
         Self {
             io,
+            ahead,
             head_watch: Some((ticket, limit)),
         }
     }
@@ -97,6 +107,13 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            // All of it at once if it fits, and it does: the library's first buffer is larger.
+            let taken = self.ahead.len().min(buf.remaining());
+            buf.put_slice(&self.ahead[..taken]);
+            self.ahead = self.ahead[taken..].into();
+            return Poll::Ready(Ok(()));
+        }
         ready!(self.io.poll_read(cx, buf))?;
         if let Some((ticket, limit)) = &self.head_watch
             && ticket.begins_request()

@@ -5,13 +5,13 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -145,7 +145,11 @@ async fn http1(client: Client, io: Io) {
     let limit = client.core.shared.timeouts.header_read;
     // The first request has as long as any; only a connection that had one may idle longer.
     ticket.arm(limit);
-    let io = TokioIo::new(Stream::with_head_watch(io, ticket.clone(), limit));
+    let Some((io, ahead)) = read_ahead(io, &ticket).await else {
+        return;
+    };
+    let keeps_case = begins_with_upgrade(&ahead);
+    let io = TokioIo::new(Stream::with_head_watch(io, ahead, ticket.clone(), limit));
     let service = service_fn(move |request| {
         let client = client.clone();
         async move { Ok::<_, Infallible>(request::serve(client, request).await) }
@@ -154,7 +158,7 @@ async fn http1(client: Client, io: Io) {
     builder
         .header_read_timeout(None)
         .max_buf_size(HEAD_LIMIT)
-        .preserve_header_case(true);
+        .preserve_header_case(keeps_case);
     let mut connection = builder.serve_connection(io, service).with_upgrades();
     let mut graceful = false;
     let late = poll_fn(|cx| {
@@ -181,10 +185,47 @@ async fn http1(client: Client, io: Io) {
         && !ticket.is_quiet()
         && let Some(parts) = connection.into_parts()
     {
-        let mut io = parts.io.into_inner();
-        let _ = io.write_all(request::respond::REQUEST_TIMEOUT).await;
-        let _ = io.shutdown().await;
+        let mut io = parts.io.into_inner().into_io();
+        answer_and_close(&mut io, request::respond::REQUEST_TIMEOUT).await;
     }
+}
+
+/// How much of a connection is looked at before it is served: most heads as a whole.
+const AHEAD: usize = 4096;
+
+/// The first bytes of a connection; `None` if none come.
+async fn read_ahead(mut io: Io, ticket: &Ticket) -> Option<(Io, Box<[u8]>)> {
+    let read = poll_fn(|cx| {
+        if look(ticket, cx).ends() {
+            return Poll::Ready(None);
+        }
+        let mut buffer = [0; AHEAD];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        let read = ready!(io.poll_read(cx, &mut buffer));
+        Poll::Ready(read.ok().map(|()| Box::<[u8]>::from(buffer.filled())))
+    });
+    let read = read.await;
+    if read.is_none() && ticket.order() == Order::Expired {
+        answer_and_close(&mut io, request::respond::REQUEST_TIMEOUT).await;
+    }
+    Some((io, read.filter(|bytes| !bytes.is_empty())?))
+}
+
+/// Whether the first request has an `Upgrade` field. Such a connection keeps the letters of field
+/// names as they are, because a WebSocket's handshake is to pass untouched; others go without, as
+/// keeping them costs a tenth of a request. Clients open a connection of its own for a WebSocket.
+fn begins_with_upgrade(head: &[u8]) -> bool {
+    const FIELD: &[u8] = b"\nupgrade:";
+    head.windows(FIELD.len())
+        .any(|window| window[0] == b'\n' && window.eq_ignore_ascii_case(FIELD))
+}
+
+/// Says something to a client that is not served, and ends the connection.
+async fn answer_and_close(io: &mut Io, answer: &[u8]) {
+    // The answer is shorter than any socket's buffer; a client that takes none gets none.
+    let _ = poll_fn(|cx| io.poll_write(cx, answer)).await;
+    let _ = poll_fn(|cx| io.poll_flush(cx)).await;
+    let _ = poll_fn(|cx| io.poll_shutdown(cx)).await;
 }
 
 async fn http2(client: Client, io: Io) {

@@ -40,15 +40,16 @@ impl Member {
         Some(given.unwrap_or_else(|| ServerName::from(self.address.ip())))
     }
 
-    /// Opens a connection.
+    /// Opens a connection; one for a handshake keeps the letters of field names as they are.
     pub(crate) async fn connect(
         &self,
         core: &Arc<Core>,
         name: Name,
+        keeps_case: bool,
     ) -> Result<Connection, ConnectError> {
         let started = Instant::now();
         // Boxed: most requests find a kept connection and should not carry this state.
-        let opening = Box::pin(self.open(core, name));
+        let opening = Box::pin(self.open(core, name, keeps_case));
         let outcome = match tokio::time::timeout(core.shared.timeouts.connect, opening).await {
             Ok(outcome) => outcome,
             Err(_) => Err(ConnectError::TimedOut),
@@ -63,7 +64,12 @@ impl Member {
         outcome
     }
 
-    async fn open(&self, core: &Arc<Core>, name: Name) -> Result<Connection, ConnectError> {
+    async fn open(
+        &self,
+        core: &Arc<Core>,
+        name: Name,
+        keeps_case: bool,
+    ) -> Result<Connection, ConnectError> {
         let tcp = TcpStream::connect(self.address)
             .await
             .map_err(ConnectError::Tcp)?;
@@ -83,7 +89,9 @@ impl Member {
             _ => Io::Plain(tcp),
         };
         let mut builder = hyper::client::conn::http1::Builder::new();
-        builder.max_buf_size(64 * 1024).preserve_header_case(true);
+        builder
+            .max_buf_size(64 * 1024)
+            .preserve_header_case(keeps_case);
         let (sender, connection) = builder
             .handshake(TokioIo::new(Stream::new(io)))
             .await

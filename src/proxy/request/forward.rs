@@ -131,7 +131,8 @@ async fn send(
     // Members that did not take the connection.
     let mut tried: Vec<Arc<Member>> = Vec::new();
     let mut failure = Failure::NoLiveMember;
-    let mut fresh = false;
+    // A tunnel takes its connection with it, and its handshake is to pass as it is: it gets its own.
+    let mut fresh = exchange.websocket;
     for _ in 0..ATTEMPTS {
         let Some(candidate) = choose(target, core, &tried).await else {
             return Err(failure);
@@ -140,7 +141,7 @@ async fn send(
         exchange.chose(member);
         set_host(&mut request, target, member, exchange);
         let name = member.name(name.or(member.fqdn.as_deref()));
-        let connection = match obtain(member, core, name, fresh).await {
+        let connection = match obtain(member, core, name, fresh, exchange.websocket).await {
             Ok(connection) => exchange.connection.insert(connection),
             Err(error) => {
                 failure = Failure::from(&error);
@@ -185,11 +186,12 @@ async fn obtain(
     core: &Arc<Core>,
     name: Name,
     fresh: bool,
+    keeps_case: bool,
 ) -> Result<Connection, crate::member::ConnectError> {
     if !fresh && let Some(kept) = member.kept(core, &name).await {
         return Ok(kept);
     }
-    member.connect(core, name).await
+    member.connect(core, name, keeps_case).await
 }
 
 /// The next member of the round; if there is none only because none was probed yet, waits a while.
