@@ -5,7 +5,7 @@
 //!   DNS answers ------^              |
 //!                                    +-> findings -> problems, with file and line
 //! ```
-//! Sources read, [`translate`] judges, and nothing here knows the data plane. `translate` is a
+//! Sources read, `translate` judges, and nothing here knows the data plane. `translate` is a
 //! pure function of the resources, so that `tidegate check` says what `tidegate serve` would do.
 
 pub mod api;

@@ -41,6 +41,9 @@ struct Inner {
     shared: Arc<Shared>,
     draining: AtomicBool,
     applier: Mutex<Applier>,
+    /// Addresses that could not be opened, and why: apart, so that a page can be shown while a
+    /// table is compiled.
+    refused: Mutex<HashMap<SocketAddr, String>>,
 }
 
 /// What applying needs and traffic does not.
@@ -113,11 +116,15 @@ impl Proxy {
     /// If the system gives no threads.
     pub fn start(settings: Settings) -> Result<Handle, StartError> {
         let cores = settings.threads.get();
+        let metrics = Metrics::new(cores);
+        if let Some(log) = &settings.access_log {
+            metrics.process().watch_log(log.clone());
+        }
         let shared = Arc::new(Shared {
             table: ArcSwap::from_pointee(Table::default()),
             timeouts: settings.timeouts,
             access_log: settings.access_log,
-            metrics: Metrics::new(cores),
+            metrics,
             changes: Arc::new(watch::Sender::new(0)),
             closing: AtomicBool::new(false),
             cores: OnceLock::new(),
@@ -145,6 +152,7 @@ impl Proxy {
             shared,
             draining: AtomicBool::new(false),
             applier: Mutex::new(applier),
+            refused: Mutex::default(),
         });
         let weak = Arc::downgrade(&inner);
         std::thread::Builder::new()
@@ -170,15 +178,15 @@ async fn background(inner: Weak<Inner>) {
             .collect();
         if !missing.is_empty() && !inner.draining.load(Ordering::Relaxed) {
             applier.sockets.open(&missing, &inner.shared);
-            let still: Vec<SocketAddr> = applier
-                .sockets
-                .refused()
-                .map(|(address, _)| address)
-                .collect();
-            for address in missing.iter().filter(|address| !still.contains(address)) {
+            let still = applier.refused();
+            for address in missing
+                .iter()
+                .filter(|address| !still.contains_key(address))
+            {
                 info!(%address, "listening after all");
                 inner.shared.changes.send_modify(|count| *count += 1);
             }
+            *inner.refused.lock() = still;
         }
     }
 }
@@ -223,6 +231,7 @@ impl Handle {
         applier
             .sockets
             .close_others(&wanted, shared.timeouts.frontend_drain, shared);
+        *self.0.refused.lock() = applier.refused();
         shared.metrics.process().swap(started.elapsed(), changed);
         let revision = shared.table.load().revision;
         shared.metrics.process().set_revision(revision);
@@ -237,14 +246,7 @@ impl Handle {
 
     /// What is going on.
     pub fn status(&self) -> Status {
-        let refused: HashMap<SocketAddr, String> = {
-            let applier = self.0.applier.lock();
-            applier
-                .sockets
-                .refused()
-                .map(|(a, error)| (a, error.to_string()))
-                .collect()
-        };
+        let refused = self.0.refused.lock().clone();
         Status::of(
             &self.0.shared,
             self.0.draining.load(Ordering::Relaxed),
@@ -341,6 +343,14 @@ impl Applier {
             member.close_kept();
         }
         shared.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Addresses that could not be opened, and why.
+    fn refused(&self) -> HashMap<SocketAddr, String> {
+        self.sockets
+            .refused()
+            .map(|(address, error)| (address, error.to_string()))
+            .collect()
     }
 
     fn bind_failures(&self, snapshot: &Snapshot) -> Vec<BindFailure> {

@@ -242,6 +242,7 @@ impl Output {
         let mut observed = Observed::none();
         series.swap_duration.add_to(&mut observed);
         self.histogram(names::SWAP_DURATION, &[], &observed);
+        self.counter(names::LOG_DROPPED, &[], series.log_dropped());
         self.gauge(names::REVISION, &[], series.revision());
     }
 

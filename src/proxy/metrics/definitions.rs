@@ -72,6 +72,7 @@ definitions! {
     SWAPS = "tidegate_swaps_total", Counter, &[], "Tables that were swapped in.";
     UNCHANGED = "tidegate_swaps_unchanged_total", Counter, &[], "Snapshots that were equal to the one before, and not swapped in.";
     SWAP_DURATION = "tidegate_swap_seconds", Histogram, &[], "Compiling a table and swapping it in.";
+    LOG_DROPPED = "tidegate_access_log_dropped_total", Counter, &[], "Access-log lines that were dropped because they could not be written as fast as they came.";
     REVISION = "tidegate_table_revision", Gauge, &[], "The table that serves: counts swaps.";
 }
 

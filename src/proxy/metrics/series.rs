@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::access_log::TunnelEnd;
+use crate::access_log::{AccessLog, TunnelEnd};
 use crate::core::CoreId;
 use crate::health::Health;
 use crate::metrics::counters::{Counter, Histogram, Observed};
@@ -281,6 +281,7 @@ pub(crate) struct ProcessSeries {
     pub(super) unchanged: Counter,
     pub(super) swap_duration: Histogram,
     revision: AtomicU64,
+    log: OnceLock<AccessLog>,
 }
 
 #[derive(Debug)]
@@ -309,6 +310,7 @@ impl ProcessSeries {
             unchanged: Counter::default(),
             swap_duration: Histogram::short(),
             revision: AtomicU64::new(0),
+            log: OnceLock::new(),
         }
     }
 
@@ -342,6 +344,16 @@ impl ProcessSeries {
 
     pub(crate) fn set_revision(&self, revision: u64) {
         self.revision.store(revision, Ordering::Relaxed);
+    }
+
+    /// Counts what this log drops.
+    pub(crate) fn watch_log(&self, log: AccessLog) {
+        // Called once, at the start.
+        let _ = self.log.set(log);
+    }
+
+    pub(super) fn log_dropped(&self) -> u64 {
+        self.log.get().map_or(0, AccessLog::dropped)
     }
 
     pub(super) fn revision(&self) -> u64 {
