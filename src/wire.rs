@@ -76,19 +76,11 @@ pub(crate) struct Running {
 pub(crate) async fn start(config: Config) -> Result<Running, RunError> {
     // From here on a signal drains instead of killing.
     let signals = Signals::watch().context("cannot watch signals")?;
-    let admin = tokio::net::TcpListener::bind(config.admin)
-        .await
-        .with_context(|| {
-            format!(
-                "cannot listen on {}: choose another with --admin",
-                config.admin
-            )
-        })?;
+    let admin = tokio::net::TcpListener::bind(config.admin).await.with_context(|| {
+        format!("cannot listen on {}: choose another with --admin", config.admin)
+    })?;
     let admin_address = admin.local_addr().context("--admin")?;
-    let options = Options {
-        bind: config.bind,
-        nameservers: Vec::new(),
-    };
+    let options = Options { bind: config.bind, nameservers: Vec::new() };
     let mut updates = serve_files(config.paths, options).await?;
     let mut settings = Settings::new(config.threads);
     settings.access_log.clone_from(&config.access_log);
@@ -135,11 +127,8 @@ async fn keep_applying(
 async fn apply(proxy: &Handle, state: &State, teller: &mut Teller, update: Arc<Update>) {
     let (handle, snapshot) = (proxy.clone(), update.snapshot.clone());
     let applied = tokio::task::spawn_blocking(move || handle.apply(snapshot)).await;
-    let mut told: BTreeSet<(Severity, String)> = update
-        .problems
-        .iter()
-        .map(|problem| (problem.severity, problem.to_string()))
-        .collect();
+    let mut told: BTreeSet<(Severity, String)> =
+        update.problems.iter().map(|problem| (problem.severity, problem.to_string())).collect();
     match applied {
         Ok(Ok(applied)) => {
             for failure in &applied.bind_failures {
@@ -156,10 +145,7 @@ async fn apply(proxy: &Handle, state: &State, teller: &mut Teller, update: Arc<U
             }
         }
         Ok(Err(error)) => {
-            told.insert((
-                Severity::Error,
-                format!("not applied, the last table serves: {error}"),
-            ));
+            told.insert((Severity::Error, format!("not applied, the last table serves: {error}")));
         }
         Err(error) => {
             // A panic while compiling has changed nothing; the last table serves.
@@ -210,12 +196,7 @@ impl Running {
             _ = &mut self.serving_admin => return Err(anyhow!("the admin port has ended").into()),
         }
         let mut signals = self.signals;
-        let draining = drain(
-            &self.proxy,
-            &self.state,
-            self.shutdown_delay,
-            self.drain_limit,
-        );
+        let draining = drain(&self.proxy, &self.state, self.shutdown_delay, self.drain_limit);
         let outcome = tokio::select! {
             () = draining => Ok(()),
             signal = signals.next() => {
@@ -234,10 +215,7 @@ async fn drain(proxy: &Handle, state: &State, delay: Duration, limit: Duration) 
     state.set_readiness(Readiness::Draining);
     proxy.begin_shutdown();
     if !delay.is_zero() {
-        say(format_args!(
-            "not ready any more; accepting for {} s more",
-            delay.as_secs()
-        ));
+        say(format_args!("not ready any more; accepting for {} s more", delay.as_secs()));
         tokio::time::sleep(delay).await;
     }
     let (connections, tunnels) = proxy.open();

@@ -34,9 +34,7 @@ pub(crate) struct State {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
-            .field("readiness", &self.readiness())
-            .finish_non_exhaustive()
+        f.debug_struct("State").field("readiness", &self.readiness()).finish_non_exhaustive()
     }
 }
 
@@ -90,10 +88,7 @@ impl State {
 
     fn status_json(&self) -> serde_json::Result<Vec<u8>> {
         let update = self.update.borrow().clone();
-        let told = |problem| Told {
-            text: ToString::to_string(problem),
-            problem,
-        };
+        let told = |problem| Told { text: ToString::to_string(problem), problem };
         serde_json::to_vec(&Page {
             version: env!("CARGO_PKG_VERSION"),
             ready: self.readiness() == Readiness::Ready,

@@ -18,19 +18,10 @@ struct Process {
 pub(super) fn register(registry: &Registry) -> Result<(), prometheus::Error> {
     let gauge = |name, help| Gauge::with_opts(Opts::new(name, help));
     registry.register(Box::new(Process {
-        resident: gauge(
-            "process_resident_memory_bytes",
-            "Memory that the process has in use.",
-        )?,
+        resident: gauge("process_resident_memory_bytes", "Memory that the process has in use.")?,
         descriptors: gauge("process_open_fds", "Open descriptors.")?,
-        cpu: gauge(
-            "process_cpu_seconds_total",
-            "Processor time, user and system.",
-        )?,
-        start: gauge(
-            "process_start_time_seconds",
-            "When the process began, since 1970.",
-        )?,
+        cpu: gauge("process_cpu_seconds_total", "Processor time, user and system.")?,
+        start: gauge("process_start_time_seconds", "When the process began, since 1970.")?,
     }))
 }
 
@@ -47,14 +38,11 @@ impl Process {
         let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
         let ticks = rustix::param::clock_ticks_per_second() as f64;
         self.cpu.set((field(14)? + field(15)?) / ticks);
-        self.resident
-            .set(field(24)? * rustix::param::page_size() as f64);
+        self.resident.set(field(24)? * rustix::param::page_size() as f64);
         let boot = fs::read_to_string("/proc/stat").ok()?;
         let boot = boot.lines().find_map(|line| line.strip_prefix("btime "))?;
-        self.start
-            .set(boot.trim().parse::<f64>().ok()? + field(22)? / ticks);
-        self.descriptors
-            .set(fs::read_dir("/proc/self/fd").ok()?.count() as f64);
+        self.start.set(boot.trim().parse::<f64>().ok()? + field(22)? / ticks);
+        self.descriptors.set(fs::read_dir("/proc/self/fd").ok()?.count() as f64);
         Some(())
     }
 }
@@ -66,11 +54,7 @@ impl Collector for Process {
 
     fn collect(&self) -> Vec<MetricFamily> {
         match self.read() {
-            Some(()) => self
-                .all()
-                .into_iter()
-                .flat_map(Collector::collect)
-                .collect(),
+            Some(()) => self.all().into_iter().flat_map(Collector::collect).collect(),
             None => Vec::new(),
         }
     }

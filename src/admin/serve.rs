@@ -37,9 +37,7 @@ pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
             async move { Ok::<_, Infallible>(response) }
         });
         let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_secs(30));
+        builder.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(30));
         let connection = builder.serve_connection(TokioIo::new(tcp), service);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -68,17 +66,13 @@ fn answer(method: &Method, path: &str, state: &State) -> Answer {
     }
     if !matches!(*method, Method::GET | Method::HEAD) {
         let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-        refused
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refused;
     }
     match path {
         "/" => {
             let mut response = text(StatusCode::FOUND, "see /status\n");
-            response
-                .headers_mut()
-                .insert(LOCATION, HeaderValue::from_static("/status"));
+            response.headers_mut().insert(LOCATION, HeaderValue::from_static("/status"));
             response
         }
         "/livez" => text(StatusCode::OK, "ok\n"),
@@ -120,9 +114,6 @@ fn typed(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answ
     let policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                   frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-    headers.insert(
-        "x-content-type-options",
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     response
 }

@@ -18,21 +18,13 @@ pub(super) struct Check {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The address of frontends that have none of their own
-    #[arg(
-        long,
-        value_name = "IP",
-        default_value = "0.0.0.0",
-        env = "TIDEGATE_BIND"
-    )]
+    #[arg(long, value_name = "IP", default_value = "0.0.0.0", env = "TIDEGATE_BIND")]
     bind: IpAddr,
 }
 
 impl Check {
     pub(super) fn run(self) -> u8 {
-        let options = Options {
-            bind: self.bind,
-            nameservers: Vec::new(),
-        };
+        let options = Options { bind: self.bind, nameservers: Vec::new() };
         let problems = match tidegate_control::check(&self.paths, &options) {
             Ok(problems) => problems,
             Err(error) => {
@@ -41,10 +33,7 @@ impl Check {
             }
         };
         problems.iter().for_each(print);
-        let errors = problems
-            .iter()
-            .filter(|p| p.severity == Severity::Error)
-            .count();
+        let errors = problems.iter().filter(|p| p.severity == Severity::Error).count();
         let warnings = problems.len() - errors;
         say(match (errors, warnings) {
             (0, 0) => "nothing is wrong".to_owned(),

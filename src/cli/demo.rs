@@ -24,28 +24,13 @@ use crate::wire::{self, Config, RunError};
 )]
 pub(super) struct Demo {
     /// The address to listen on
-    #[arg(
-        long,
-        value_name = "IP",
-        default_value = "127.0.0.1",
-        env = "TIDEGATE_BIND"
-    )]
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1", env = "TIDEGATE_BIND")]
     bind: IpAddr,
     /// The port of the HTTP listener
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value_t = 8080,
-        env = "TIDEGATE_HTTP_PORT"
-    )]
+    #[arg(long, value_name = "PORT", default_value_t = 8080, env = "TIDEGATE_HTTP_PORT")]
     http_port: u16,
     /// The port of the HTTPS listener
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value_t = 8443,
-        env = "TIDEGATE_HTTPS_PORT"
-    )]
+    #[arg(long, value_name = "PORT", default_value_t = 8443, env = "TIDEGATE_HTTPS_PORT")]
     https_port: u16,
     /// The folder for the gateway's YAML, its certificate and the access log; by default a new one
     #[arg(long, value_name = "DIR", env = "TIDEGATE_DIR")]
@@ -65,10 +50,7 @@ impl Demo {
             say(format_args!("{error:#}"));
             return UNUSABLE;
         }
-        for (flag, port) in [
-            ("--http-port", self.http_port),
-            ("--https-port", self.https_port),
-        ] {
+        for (flag, port) in [("--http-port", self.http_port), ("--https-port", self.https_port)] {
             if let Err(error) = check_free(flag, SocketAddr::new(self.bind, port)) {
                 return fail(&error);
             }
@@ -101,12 +83,7 @@ impl Demo {
         let running = wire::start(config).await?;
         back_ends.watch(running.proxy());
         let host = |port| SocketAddr::new(self.bind, port);
-        print(demo::banner(
-            &places,
-            host(self.http_port),
-            host(self.https_port),
-            running.admin(),
-        ));
+        print(demo::banner(&places, host(self.http_port), host(self.https_port), running.admin()));
         running.run_until_signal().await
     }
 }

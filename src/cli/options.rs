@@ -16,20 +16,10 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "N", env = "TIDEGATE_THREADS")]
     pub(crate) threads: Option<NonZeroUsize>,
     /// Where /metrics, /livez, /readyz, /status and /status.json are
-    #[arg(
-        long,
-        value_name = "IP:PORT",
-        default_value = "127.0.0.1:9440",
-        env = "TIDEGATE_ADMIN"
-    )]
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9440", env = "TIDEGATE_ADMIN")]
     pub(crate) admin: SocketAddr,
     /// Seconds that a draining process waits for requests and tunnels to end by themselves
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 25,
-        env = "TIDEGATE_DRAIN_TIMEOUT"
-    )]
+    #[arg(long, value_name = "SECONDS", default_value_t = 25, env = "TIDEGATE_DRAIN_TIMEOUT")]
     pub(crate) drain_timeout: u64,
     #[command(flatten)]
     pub(crate) log: LogOptions,
@@ -39,12 +29,7 @@ pub(crate) struct RunOptions {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct LogOptions {
     /// What to log: a level, or levels by module, such as `info,tidegate_proxy=debug`
-    #[arg(
-        long,
-        value_name = "FILTER",
-        default_value = "info",
-        env = "TIDEGATE_LOG"
-    )]
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "TIDEGATE_LOG")]
     pub(crate) log: String,
     /// How to log
     #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "TIDEGATE_LOG_FORMAT")]

@@ -27,28 +27,13 @@ pub(super) struct Serve {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The address of frontends that have none of their own
-    #[arg(
-        long,
-        value_name = "IP",
-        default_value = "0.0.0.0",
-        env = "TIDEGATE_BIND"
-    )]
+    #[arg(long, value_name = "IP", default_value = "0.0.0.0", env = "TIDEGATE_BIND")]
     bind: IpAddr,
     /// Where each request and tunnel is told of: `off`, `-` for standard output, or a file
-    #[arg(
-        long,
-        value_name = "TARGET",
-        default_value = "off",
-        env = "TIDEGATE_ACCESS_LOG"
-    )]
+    #[arg(long, value_name = "TARGET", default_value = "off", env = "TIDEGATE_ACCESS_LOG")]
     access_log: String,
     /// Seconds that connections are accepted for after /readyz has turned off
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 5,
-        env = "TIDEGATE_SHUTDOWN_DELAY"
-    )]
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, env = "TIDEGATE_SHUTDOWN_DELAY")]
     shutdown_delay: u64,
     #[command(flatten)]
     run: RunOptions,
@@ -73,9 +58,7 @@ impl Serve {
             shutdown_delay: Duration::from_secs(self.shutdown_delay),
             drain_limit: self.run.drain_limit(),
         };
-        finish(wire::block_on(async {
-            wire::start(config).await?.run_until_signal().await
-        }))
+        finish(wire::block_on(async { wire::start(config).await?.run_until_signal().await }))
     }
 }
 

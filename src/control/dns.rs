@@ -50,11 +50,7 @@ impl Dns {
             error
         });
         let answers = watch::Sender::new(Answers::default());
-        Arc::new(Self {
-            resolver,
-            answers,
-            tasks: Mutex::default(),
-        })
+        Arc::new(Self { resolver, answers, tasks: Mutex::default() })
     }
 
     /// What is known now.
@@ -113,9 +109,8 @@ impl Dns {
                     // The order of an answer is no news.
                     addresses.sort_unstable();
                     addresses.dedup();
-                    let left = found
-                        .valid_until()
-                        .saturating_duration_since(std::time::Instant::now());
+                    let left =
+                        found.valid_until().saturating_duration_since(std::time::Instant::now());
                     Ok((addresses, left.clamp(SOONEST, LATEST)))
                 }
                 Err(error) => Err(error.to_string()),
@@ -158,9 +153,7 @@ fn resolver(nameservers: &[SocketAddr]) -> Result<TokioResolver, String> {
     } else {
         let server = |address: &SocketAddr| {
             let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
-            connections
-                .iter_mut()
-                .for_each(|connection| connection.port = address.port());
+            connections.iter_mut().for_each(|connection| connection.port = address.port());
             NameServerConfig::new(address.ip(), true, connections)
         };
         let servers = nameservers.iter().map(server).collect();

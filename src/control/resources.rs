@@ -94,9 +94,7 @@ impl Secret {
             (Some(chain), Some(key)) => Some(read_certificate(name, chain, key)),
         };
         let roots = fields.get("ca.crt").or(chain).map(|text| {
-            TrustedRoots::from_pem(text)
-                .map(Arc::new)
-                .map_err(|error| error.to_string())
+            TrustedRoots::from_pem(text).map(Arc::new).map_err(|error| error.to_string())
         });
         Self { certificate, roots }
     }
@@ -131,10 +129,7 @@ impl Service {
         let ports = spec.ports.unwrap_or_default();
         Self {
             external: spec.type_.as_deref() == Some("ExternalName"),
-            ports: ports
-                .into_iter()
-                .map(|p| (p.name.unwrap_or_default(), p.port))
-                .collect(),
+            ports: ports.into_iter().map(|p| (p.name.unwrap_or_default(), p.port)).collect(),
         }
     }
 }
@@ -142,11 +137,11 @@ impl Service {
 impl Slice {
     /// Reads endpoints that can be connected to: TCP ports and IP addresses.
     pub(crate) fn read(slice: &discovery::EndpointSlice) -> Self {
-        let ports = slice.ports.iter().flatten().filter(|port| {
-            port.protocol
-                .as_deref()
-                .is_none_or(|protocol| protocol == "TCP")
-        });
+        let ports = slice
+            .ports
+            .iter()
+            .flatten()
+            .filter(|port| port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP"));
         let ports = ports
             .filter_map(|port| {
                 let number = u16::try_from(port.port?).ok()?;
@@ -156,10 +151,7 @@ impl Slice {
         let mut endpoints = Vec::new();
         for endpoint in slice.endpoints.iter().flatten() {
             let state = state_of(endpoint.conditions.as_ref());
-            let addresses = endpoint
-                .addresses
-                .iter()
-                .filter_map(|text| text.parse().ok());
+            let addresses = endpoint.addresses.iter().filter_map(|text| text.parse().ok());
             endpoints.extend(addresses.map(|address| (address, state)));
         }
         Self { ports, endpoints }
@@ -201,11 +193,7 @@ mod tests {
             (Some(false), Some(true), Some(false), NotReady),
             (Some(false), None, None, NotReady),
         ] {
-            let conditions = discovery::EndpointConditions {
-                ready,
-                serving,
-                terminating,
-            };
+            let conditions = discovery::EndpointConditions { ready, serving, terminating };
             assert_eq!(state_of(Some(&conditions)), expected, "{conditions:?}");
         }
         assert_eq!(state_of(None), Ready);
@@ -217,26 +205,13 @@ mod tests {
         let (one, two) = (make(), make());
         let read = |chain: &str, key: &str| {
             let fields = [("tls.crt", chain), ("tls.key", key)];
-            let data = fields
-                .iter()
-                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-                .collect();
-            let secret = core::Secret {
-                string_data: Some(data),
-                ..Default::default()
-            };
+            let data = fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let secret = core::Secret { string_data: Some(data), ..Default::default() };
             Secret::read(&ObjectName::new("n", "s"), &secret)
         };
-        assert_eq!(
-            read(&one.cert.pem(), &one.signing_key.serialize_pem()).fault(),
-            None
-        );
+        assert_eq!(read(&one.cert.pem(), &one.signing_key.serialize_pem()).fault(), None);
         let crossed = read(&one.cert.pem(), &two.signing_key.serialize_pem());
         assert_eq!(crossed.fault(), Some("tls.key does not belong to tls.crt"));
-        assert!(
-            read("x", "y")
-                .fault()
-                .is_some_and(|why| why.contains("no CERTIFICATE block"))
-        );
+        assert!(read("x", "y").fault().is_some_and(|why| why.contains("no CERTIFICATE block")));
     }
 }

@@ -57,11 +57,7 @@ pub async fn serve_files(
     watch.set(files.folders());
     files.read_first()?;
     let dns = Dns::new(&options.nameservers);
-    let mut standalone = Standalone {
-        files,
-        dns,
-        translator: Translator::new(options.bind),
-    };
+    let mut standalone = Standalone { files, dns, translator: Translator::new(options.bind) };
     standalone.want_names();
     standalone.dns.wait_for_all(FIRST_NAMES).await;
     let (updates, receiver) = tokio::sync::watch::channel(Arc::new(standalone.update()));
@@ -127,11 +123,7 @@ impl Standalone {
         problems.extend(to_problems(&resources, &outcome.findings));
         problems.sort();
         problems.dedup();
-        Update {
-            snapshot: outcome.snapshot,
-            problems,
-            gateways: outcome.gateways,
-        }
+        Update { snapshot: outcome.snapshot, problems, gateways: outcome.gateways }
     }
 }
 

@@ -50,10 +50,7 @@ impl Lines {
                 Some((key.strip_prefix(path)?.strip_prefix('.')?.to_owned(), *line))
             })
             .collect();
-        Self {
-            first: self.of(path),
-            by_path,
-        }
+        Self { first: self.of(path), by_path }
     }
 }
 
@@ -72,10 +69,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Document>, YamlError> {
         .map_err(|error| wrong(error.marker().line(), error.info()))?;
     let mut read = Vec::with_capacity(documents.len());
     for document in documents {
-        let mut lines = Lines {
-            first: line_of(&document),
-            by_path: HashMap::new(),
-        };
+        let mut lines = Lines { first: line_of(&document), by_path: HashMap::new() };
         let value = convert(&document, "", &mut lines, 0)?;
         if !value.is_null() {
             read.push(Document { value, lines });
@@ -85,16 +79,11 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Document>, YamlError> {
 }
 
 fn wrong(line: usize, why: impl Into<String>) -> YamlError {
-    YamlError {
-        line: u32::try_from(line).unwrap_or(u32::MAX).max(1),
-        why: why.into(),
-    }
+    YamlError { line: u32::try_from(line).unwrap_or(u32::MAX).max(1), why: why.into() }
 }
 
 fn line_of(node: &MarkedYaml<'_>) -> u32 {
-    u32::try_from(node.span.start.line())
-        .unwrap_or(u32::MAX)
-        .max(1)
+    u32::try_from(node.span.start.line()).unwrap_or(u32::MAX).max(1)
 }
 
 /// Refuses, before anything is built, what would take more memory or stack than its text.
@@ -109,16 +98,10 @@ fn check_shape(text: &str) -> Result<(), YamlError> {
             _ => {}
         }
         if depth > DEPTH {
-            return Err(wrong(
-                span.start.line(),
-                format!("nested deeper than {DEPTH} levels"),
-            ));
+            return Err(wrong(span.start.line(), format!("nested deeper than {DEPTH} levels")));
         }
         if aliases > ALIASES {
-            return Err(wrong(
-                span.start.line(),
-                format!("more than {ALIASES} aliases"),
-            ));
+            return Err(wrong(span.start.line(), format!("more than {ALIASES} aliases")));
         }
     }
     Ok(())
@@ -155,11 +138,7 @@ fn convert(
                     Value::String(name) => name,
                     other => other.to_string(),
                 };
-                let path = if path.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{path}.{name}")
-                };
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 lines.by_path.insert(path.clone(), line_of(key));
                 let value = convert(value, &path, lines, depth + 1)?;
                 map.insert(name, value);
@@ -197,13 +176,7 @@ mod tests {
         let text = "a: 1\nb:\n  - c: x\n  - {d: [1,\n      2]}\n---\n\ne: {}\n";
         let documents = parse(text).unwrap();
         let lines = &documents[0].lines;
-        for (path, line) in [
-            ("a", 1),
-            ("b", 2),
-            ("b[0].c", 3),
-            ("b[1].d[1]", 5),
-            ("b[1].x.y", 4),
-        ] {
+        for (path, line) in [("a", 1), ("b", 2), ("b[0].c", 3), ("b[1].d[1]", 5), ("b[1].x.y", 4)] {
             assert_eq!(lines.of(path), line, "{path}");
         }
         assert_eq!(documents[1].lines.of("e.f"), 8);
@@ -212,18 +185,9 @@ mod tests {
 
     #[test]
     fn text_that_is_no_manifest_says_where() {
-        for (text, line) in [
-            ("a: 1\nb: [1\n", 3),
-            ("a: 1\n\tb: 2\n", 2),
-            ("a: 1\na: 2\n", 2),
-        ] {
+        for (text, line) in [("a: 1\nb: [1\n", 3), ("a: 1\n\tb: 2\n", 2), ("a: 1\na: 2\n", 2)] {
             let error = parse(text).unwrap_err();
-            assert!(
-                error.line.abs_diff(line) <= 1,
-                "{text:?}: {} {}",
-                error.line,
-                error.why
-            );
+            assert!(error.line.abs_diff(line) <= 1, "{text:?}: {} {}", error.line, error.why);
         }
         assert!(parse(&"[".repeat(100_000)).is_err());
         assert!(parse(&format!("a: &a x\nb: [{}]", "*a,".repeat(200))).is_err());

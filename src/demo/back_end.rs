@@ -24,15 +24,9 @@ pub(super) struct BackEnd {
 impl BackEnd {
     /// Finds a free port for it.
     pub(super) async fn bind(name: &'static str) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .context("no port for a back end")?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("no port for a back end")?;
         let address = listener.local_addr().context("no port for a back end")?;
-        Ok(Self {
-            name,
-            address,
-            running: watch::Sender::new(false),
-        })
+        Ok(Self { name, address, running: watch::Sender::new(false) })
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -98,9 +92,8 @@ async fn serve(
             let shared = shared.clone();
             service_fn(move |request| pages::answer(name, shared.clone(), request))
         };
-        let connection = http1::Builder::new()
-            .serve_connection(TokioIo::new(tcp), service)
-            .with_upgrades();
+        let connection =
+            http1::Builder::new().serve_connection(TokioIo::new(tcp), service).with_upgrades();
         let mut running = running.clone();
         tokio::spawn(async move {
             tokio::pin!(connection);

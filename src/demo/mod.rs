@@ -45,11 +45,7 @@ impl BackEnds {
         for name in NAMES {
             all.push(BackEnd::bind(name).await?);
         }
-        let shared = Arc::new(Shared {
-            room: Room::new(),
-            all,
-            proxy: OnceLock::new(),
-        });
+        let shared = Arc::new(Shared { room: Room::new(), all, proxy: OnceLock::new() });
         for back_end in &shared.all {
             back_end.start(shared.clone())?;
         }
@@ -64,10 +60,7 @@ impl BackEnds {
 
     /// Where each of them is.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
-        self.0
-            .all
-            .iter()
-            .map(|back_end| (back_end.name, back_end.address))
+        self.0.all.iter().map(|back_end| (back_end.name, back_end.address))
     }
 }
 
@@ -78,9 +71,6 @@ impl Shared {
 
     /// How many run.
     fn running(&self) -> usize {
-        self.all
-            .iter()
-            .filter(|back_end| back_end.is_running())
-            .count()
+        self.all.iter().filter(|back_end| back_end.is_running()).count()
     }
 }

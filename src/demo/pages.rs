@@ -53,9 +53,7 @@ pub(super) async fn answer(
 
 fn typed(kind: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut response = Response::new(Full::new(body.into()));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
@@ -93,10 +91,7 @@ fn enter_chat(name: &'static str, shared: Arc<Shared>, request: Request<Incoming
 /// The page's buttons.
 pub(super) fn act(action: &str, whom: &str, shared: &Arc<Shared>) -> Answer {
     let Some(back_end) = shared.find(whom) else {
-        return refused(
-            StatusCode::NOT_FOUND,
-            format!("there is no back end {whom:?}"),
-        );
+        return refused(StatusCode::NOT_FOUND, format!("there is no back end {whom:?}"));
     };
     match action {
         "start" => match back_end.start(shared.clone()) {
@@ -119,13 +114,9 @@ pub(super) fn act(action: &str, whom: &str, shared: &Arc<Shared>) -> Answer {
 fn members(name: &str, shared: &Shared) -> Value {
     let status = shared.proxy.get().map(tidegate_proxy::Handle::status);
     let of = |back_end: &super::BackEnd| {
-        let seen = status
-            .iter()
-            .flat_map(|status| &status.targets)
-            .flat_map(|target| &target.members);
-        let member = seen
-            .into_iter()
-            .find(|member| member.address == back_end.address);
+        let seen =
+            status.iter().flat_map(|status| &status.targets).flat_map(|target| &target.members);
+        let member = seen.into_iter().find(|member| member.address == back_end.address);
         json!({
             "name": back_end.name,
             "running": back_end.is_running(),

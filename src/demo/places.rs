@@ -61,22 +61,13 @@ impl Places {
 impl Places {
     /// What the gateway is read from.
     pub(crate) fn resources(&self) -> Vec<PathBuf> {
-        vec![
-            self.gateway.clone(),
-            self.back_ends.clone(),
-            self.secret.clone(),
-        ]
+        vec![self.gateway.clone(), self.back_ends.clone(), self.secret.clone()]
     }
 }
 
 fn write(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
     let mut options = fs::OpenOptions::new();
-    let file = options
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(mode)
-        .open(path);
+    let file = options.create(true).write(true).truncate(true).mode(mode).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes()))
         .with_context(|| format!("cannot write {}", path.display()))
 }
@@ -153,11 +144,7 @@ endpoints: [{{addresses: [{ip}]}}]
 
 /// A certificate for this machine, made now and trusted by nobody.
 fn secret_yaml() -> anyhow::Result<String> {
-    let names = [
-        "localhost".to_owned(),
-        "127.0.0.1".to_owned(),
-        "::1".to_owned(),
-    ];
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     let made = rcgen::generate_simple_self_signed(names).context("cannot make a certificate")?;
     let secret = json!({
         "apiVersion": "v1",

@@ -34,10 +34,7 @@ pub(super) struct Room {
 
 impl Room {
     pub(super) fn new() -> Self {
-        Self {
-            said: broadcast::Sender::new(256),
-            last: Default::default(),
-        }
+        Self { said: broadcast::Sender::new(256), last: Default::default() }
     }
 
     /// Says something through a back end.
@@ -47,16 +44,8 @@ impl Room {
         if text.is_empty() {
             return;
         }
-        let time = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| d.as_millis() as u64);
-        let message = Message {
-            kind: "message",
-            who,
-            text,
-            via,
-            time,
-        };
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+        let message = Message { kind: "message", who, text, via, time };
         {
             let mut last = self.last.lock();
             last.push_back(message.clone());

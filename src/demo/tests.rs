@@ -34,10 +34,7 @@ async fn what_is_said_at_one_back_end_is_heard_at_both() {
     red.send(Message::text(said.to_string())).await.unwrap();
     for socket in [&mut red, &mut blue] {
         let heard = next(socket).await;
-        assert_eq!(
-            (&heard["text"], &heard["via"]),
-            (&"<b>hello</b>".into(), &"red".into())
-        );
+        assert_eq!((&heard["text"], &heard["via"]), (&"<b>hello</b>".into(), &"red".into()));
     }
     let mut late = enter(&back_ends, "blue").await;
     assert_eq!(next(&mut late).await["last"][0]["text"], "<b>hello</b>");

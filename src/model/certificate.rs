@@ -50,11 +50,7 @@ impl Certificate {
         let chain = read_chain(chain)?;
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|error| CertificateError::from_pem(error, CertificateError::NoKey))?;
-        Ok(Self {
-            name: name.into(),
-            chain,
-            key,
-        })
+        Ok(Self { name: name.into(), chain, key })
     }
 
     /// The chain, leaf first; never empty.
@@ -83,10 +79,7 @@ impl fmt::Debug for Certificate {
         self.chain.hash(&mut hasher);
         f.debug_struct("Certificate")
             .field("name", &self.name)
-            .field(
-                "chain",
-                &format_args!("{} ({:016x})", self.chain.len(), hasher.finish()),
-            )
+            .field("chain", &format_args!("{} ({:016x})", self.chain.len(), hasher.finish()))
             .finish_non_exhaustive()
     }
 }
@@ -103,17 +96,12 @@ impl TrustedRoots {
     /// # Errors
     /// If there is none, or the text is not PEM.
     pub fn from_pem(text: &[u8]) -> Result<Self, CertificateError> {
-        Ok(Self {
-            certificates: read_chain(text)?,
-        })
+        Ok(Self { certificates: read_chain(text)? })
     }
 
     /// Several sets as one.
     pub fn union<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Self {
-        let certificates = sets
-            .into_iter()
-            .flat_map(|set| set.certificates.clone())
-            .collect();
+        let certificates = sets.into_iter().flat_map(|set| set.certificates.clone()).collect();
         Self { certificates }
     }
 
@@ -127,11 +115,7 @@ fn read_chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateEr
     let chain = CertificateDer::pem_slice_iter(text)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| CertificateError::from_pem(error, CertificateError::NoCertificate))?;
-    if chain.is_empty() {
-        Err(CertificateError::NoCertificate)
-    } else {
-        Ok(chain)
-    }
+    if chain.is_empty() { Err(CertificateError::NoCertificate) } else { Ok(chain) }
 }
 
 #[cfg(test)]

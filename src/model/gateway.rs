@@ -74,16 +74,10 @@ impl Frontend {
                 });
             }
             if protocol == Protocol::Https && listener.certificate.is_none() {
-                return Err(FrontendError::NoCertificate {
-                    listener: listener.name.clone(),
-                });
+                return Err(FrontendError::NoCertificate { listener: listener.name.clone() });
             }
         }
-        Ok(Self {
-            address,
-            protocol,
-            listeners,
-        })
+        Ok(Self { address, protocol, listeners })
     }
 
     /// The address it binds.
@@ -105,10 +99,6 @@ impl Frontend {
 impl Snapshot {
     /// The number of rules over all gateways.
     pub fn rule_count(&self) -> usize {
-        self.gateways
-            .iter()
-            .flat_map(|g| &g.frontends)
-            .map(|f| f.listeners.len())
-            .sum()
+        self.gateways.iter().flat_map(|g| &g.frontends).map(|f| f.listeners.len()).sum()
     }
 }

@@ -61,10 +61,7 @@ fn check(text: &str, also: impl Fn(char) -> bool) -> Result<(), HostnameError> {
     {
         return Err(HostnameError::Character(wrong));
     }
-    if text
-        .split('.')
-        .any(|label| label.is_empty() || label.len() > 63)
-    {
+    if text.split('.').any(|label| label.is_empty() || label.len() > 63) {
         return Err(HostnameError::Label);
     }
     Ok(())

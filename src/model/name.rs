@@ -16,10 +16,7 @@ pub struct ObjectName {
 impl ObjectName {
     /// A name from its two parts.
     pub fn new(namespace: impl Into<Box<str>>, name: impl Into<Box<str>>) -> Self {
-        Self {
-            namespace: namespace.into(),
-            name: name.into(),
-        }
+        Self { namespace: namespace.into(), name: name.into() }
     }
 }
 

@@ -75,13 +75,7 @@ pub struct BodyMatchError(usize);
 
 impl Default for ProbeMatch {
     fn default() -> Self {
-        Self {
-            statuses: vec![StatusRange {
-                first: 200,
-                last: 399,
-            }],
-            body: "".into(),
-        }
+        Self { statuses: vec![StatusRange { first: 200, last: 399 }], body: "".into() }
     }
 }
 
@@ -94,22 +88,13 @@ impl ProbeMatch {
         if body.len() > BODY_MATCH_LIMIT {
             return Err(BodyMatchError(body.len()));
         }
-        let statuses = if statuses.is_empty() {
-            Self::default().statuses
-        } else {
-            statuses
-        };
-        Ok(Self {
-            statuses,
-            body: body.into(),
-        })
+        let statuses = if statuses.is_empty() { Self::default().statuses } else { statuses };
+        Ok(Self { statuses, body: body.into() })
     }
 
     /// Whether a status code is a healthy one.
     pub fn takes_status(&self, status: u16) -> bool {
-        self.statuses
-            .iter()
-            .any(|range| (range.first..=range.last).contains(&status))
+        self.statuses.iter().any(|range| (range.first..=range.last).contains(&status))
     }
 
     /// The text that the body must contain; empty for any body.
@@ -140,15 +125,8 @@ impl std::str::FromStr for StatusRange {
             _ => Err(wrong()),
         };
         let (first, last) = text.split_once('-').unwrap_or((text, text));
-        let range = Self {
-            first: code(first)?,
-            last: code(last)?,
-        };
-        if range.first > range.last {
-            Err(wrong())
-        } else {
-            Ok(range)
-        }
+        let range = Self { first: code(first)?, last: code(last)? };
+        if range.first > range.last { Err(wrong()) } else { Ok(range) }
     }
 }
 
@@ -168,30 +146,15 @@ mod tests {
 
     #[test]
     fn a_status_range_is_a_code_or_two_in_order() {
-        for (text, expected) in [
-            ("200", Some("200")),
-            ("200-399", Some("200-399")),
-            ("204 - 206", Some("204-206")),
-        ] {
+        for (text, expected) in
+            [("200", Some("200")), ("200-399", Some("200-399")), ("204 - 206", Some("204-206"))]
+        {
             assert_eq!(
-                text.parse::<StatusRange>()
-                    .ok()
-                    .map(|r| r.to_string())
-                    .as_deref(),
+                text.parse::<StatusRange>().ok().map(|r| r.to_string()).as_deref(),
                 expected
             );
         }
-        for wrong in [
-            "",
-            "-",
-            "200-",
-            "399-200",
-            "99",
-            "600",
-            "2xx",
-            "+200x",
-            "200-300-400",
-        ] {
+        for wrong in ["", "-", "200-", "399-200", "99", "600", "2xx", "+200x", "200-300-400"] {
             assert!(wrong.parse::<StatusRange>().is_err(), "{wrong:?} was taken");
         }
     }

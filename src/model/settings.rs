@@ -39,11 +39,7 @@ pub struct Settings {
 impl Settings {
     /// What is spoken to members.
     pub fn protocol(&self) -> Protocol {
-        if self.tls.is_some() {
-            Protocol::Https
-        } else {
-            Protocol::Http
-        }
+        if self.tls.is_some() { Protocol::Https } else { Protocol::Http }
     }
 }
 

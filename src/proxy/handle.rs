@@ -129,17 +129,14 @@ impl Proxy {
             closing: AtomicBool::new(false),
             cores: OnceLock::new(),
         });
-        let (all, inboxes): (Vec<_>, Vec<_>) = (0..cores)
-            .map(|index| Core::new(CoreId::new(index), shared.clone()))
-            .unzip();
+        let (all, inboxes): (Vec<_>, Vec<_>) =
+            (0..cores).map(|index| Core::new(CoreId::new(index), shared.clone())).unzip();
         // Set before the threads run: a core places connections on its siblings.
         let _ = shared.cores.set(all.clone().into());
         for (core, inbox) in all.into_iter().zip(inboxes) {
             core::spawn(core, inbox)?;
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let prober = Prober::new(runtime.handle().clone(), shared.changes.clone());
         let applier = Applier {
             snapshot: Arc::new(Snapshot::default()),
@@ -171,18 +168,12 @@ async fn background(inner: Weak<Inner>) {
         let Some(mut applier) = inner.applier.try_lock() else {
             continue;
         };
-        let missing: Vec<SocketAddr> = applier
-            .sockets
-            .refused()
-            .map(|(address, _)| address)
-            .collect();
+        let missing: Vec<SocketAddr> =
+            applier.sockets.refused().map(|(address, _)| address).collect();
         if !missing.is_empty() && !inner.draining.load(Ordering::Relaxed) {
             applier.sockets.open(&missing, &inner.shared);
             let still = applier.refused();
-            for address in missing
-                .iter()
-                .filter(|address| !still.contains_key(address))
-            {
+            for address in missing.iter().filter(|address| !still.contains_key(address)) {
                 info!(%address, "listening after all");
                 inner.shared.changes.send_modify(|count| *count += 1);
             }
@@ -198,17 +189,11 @@ impl Handle {
     /// # Errors
     /// If it cannot be compiled. Nothing has changed then.
     pub fn apply(&self, snapshot: Arc<Snapshot>) -> Result<Applied, ApplyError> {
-        let Inner {
-            shared, applier, ..
-        } = &*self.0;
+        let Inner { shared, applier, .. } = &*self.0;
         let applier = &mut *applier.lock();
         let started = Instant::now();
-        let wanted: Vec<SocketAddr> = snapshot
-            .gateways
-            .iter()
-            .flat_map(|g| &g.frontends)
-            .map(|f| f.address())
-            .collect();
+        let wanted: Vec<SocketAddr> =
+            snapshot.gateways.iter().flat_map(|g| &g.frontends).map(|f| f.address()).collect();
         let previous = shared.table.load_full();
         let changed = previous.revision == 0 || *applier.snapshot != *snapshot;
         let mut compile = Duration::ZERO;
@@ -228,30 +213,19 @@ impl Handle {
         if !self.0.draining.load(Ordering::Relaxed) {
             applier.sockets.open(&wanted, shared);
         }
-        applier
-            .sockets
-            .close_others(&wanted, shared.timeouts.frontend_drain, shared);
+        applier.sockets.close_others(&wanted, shared.timeouts.frontend_drain, shared);
         *self.0.refused.lock() = applier.refused();
         shared.metrics.process().swap(started.elapsed(), changed);
         let revision = shared.table.load().revision;
         shared.metrics.process().set_revision(revision);
         let bind_failures = applier.bind_failures(&snapshot);
-        Ok(Applied {
-            revision,
-            changed,
-            compile,
-            bind_failures,
-        })
+        Ok(Applied { revision, changed, compile, bind_failures })
     }
 
     /// What is going on.
     pub fn status(&self) -> Status {
         let refused = self.0.refused.lock().clone();
-        Status::of(
-            &self.0.shared,
-            self.0.draining.load(Ordering::Relaxed),
-            &refused,
-        )
+        Status::of(&self.0.shared, self.0.draining.load(Ordering::Relaxed), &refused)
     }
 
     /// Adds the data plane's metrics to a registry.
@@ -284,20 +258,12 @@ impl Handle {
         shared.tell(|| Message::Drain);
         let deadline = tokio::time::Instant::now() + limit;
         if wait_until_empty(shared, deadline).await {
-            return Drained {
-                finished: true,
-                aborted_connections: 0,
-                aborted_tunnels: 0,
-            };
+            return Drained { finished: true, aborted_connections: 0, aborted_tunnels: 0 };
         }
         let (connections, tunnels) = open(shared);
         shared.tell(|| Message::Abort);
         wait_until_empty(shared, tokio::time::Instant::now() + ABORT_LIMIT).await;
-        Drained {
-            finished: false,
-            aborted_connections: connections,
-            aborted_tunnels: tunnels,
-        }
+        Drained { finished: false, aborted_connections: connections, aborted_tunnels: tunnels }
     }
 
     /// Open client connections and tunnels.
@@ -310,34 +276,16 @@ impl Applier {
     fn swap(&mut self, compiled: table::Compiled, shared: &Shared) {
         let table = Arc::new(compiled.table);
         // Those who came back in time stay as if nothing had been.
-        for rule in table
-            .frontends
-            .iter()
-            .flatten()
-            .flat_map(|frontend| frontend.rules.iter())
-        {
+        for rule in table.frontends.iter().flatten().flat_map(|frontend| frontend.rules.iter()) {
             rule.scope.stay();
         }
-        let candidates = || {
-            table
-                .targets
-                .iter()
-                .flat_map(|target| target.candidates.iter())
-        };
+        let candidates = || table.targets.iter().flat_map(|target| target.candidates.iter());
         candidates().for_each(|candidate| candidate.member.scope.stay());
         shared.table.store(table.clone());
-        self.prober.watch(
-            candidates()
-                .map(|candidate| candidate.health.clone())
-                .collect(),
-        );
+        self.prober.watch(candidates().map(|candidate| candidate.health.clone()).collect());
         for (scope, after) in compiled.left {
             let epoch = scope.leave();
-            shared.tell(|| Message::Leave {
-                scope: scope.clone(),
-                epoch,
-                after,
-            });
+            shared.tell(|| Message::Leave { scope: scope.clone(), epoch, after });
         }
         for member in compiled.left_members {
             member.close_kept();
@@ -347,27 +295,17 @@ impl Applier {
 
     /// Addresses that could not be opened, and why.
     fn refused(&self) -> HashMap<SocketAddr, String> {
-        self.sockets
-            .refused()
-            .map(|(address, error)| (address, error.to_string()))
-            .collect()
+        self.sockets.refused().map(|(address, error)| (address, error.to_string())).collect()
     }
 
     fn bind_failures(&self, snapshot: &Snapshot) -> Vec<BindFailure> {
         let owner = |address| {
-            snapshot
-                .gateways
-                .iter()
-                .find(|g| g.frontends.iter().any(|f| f.address() == address))
+            snapshot.gateways.iter().find(|g| g.frontends.iter().any(|f| f.address() == address))
         };
         let failure = |(address, error): (SocketAddr, &io::Error)| {
             let gateway = owner(address)?.name.clone();
             warn!(%gateway, %address, %error, "cannot listen");
-            Some(BindFailure {
-                gateway,
-                address,
-                error: error.to_string(),
-            })
+            Some(BindFailure { gateway, address, error: error.to_string() })
         };
         self.sockets.refused().filter_map(failure).collect()
     }
@@ -375,10 +313,7 @@ impl Applier {
 
 fn open(shared: &Shared) -> (u64, u64) {
     let sum = |count: fn(&Core) -> usize| shared.cores().iter().map(|c| count(c) as u64).sum();
-    (
-        sum(|core| core.clients.open()),
-        sum(|core| core.tunnels.open()),
-    )
+    (sum(|core| core.clients.open()), sum(|core| core.tunnels.open()))
 }
 
 /// Whether nothing is open before the deadline.

@@ -17,8 +17,5 @@ impl<T> Deref for Padded<T> {
 
 /// One value for each of `cores`.
 pub(crate) fn per_core<T>(cores: usize, make: impl FnMut() -> T) -> Box<[Padded<T>]> {
-    std::iter::repeat_with(make)
-        .take(cores)
-        .map(Padded)
-        .collect()
+    std::iter::repeat_with(make).take(cores).map(Padded).collect()
 }

@@ -19,11 +19,7 @@ pub struct Settings {
 impl Settings {
     /// So many threads, and else the defaults.
     pub fn new(threads: NonZeroUsize) -> Self {
-        Self {
-            threads,
-            timeouts: Timeouts::default(),
-            access_log: None,
-        }
+        Self { threads, timeouts: Timeouts::default(), access_log: None }
     }
 }
 

@@ -30,10 +30,7 @@ impl Sockets {
             let next = self.slots.len();
             self.slots.entry(address).or_insert(next);
         }
-        wanted
-            .iter()
-            .map(|address| (*address, self.slots[address]))
-            .collect()
+        wanted.iter().map(|address| (*address, self.slots[address])).collect()
     }
 
     /// Opens what is wanted and not open, and tells the cores to accept on it.
@@ -52,10 +49,7 @@ impl Sockets {
     fn listen(&self, address: SocketAddr, shared: &Shared) -> io::Result<()> {
         let sockets = bind(address, shared.cores().len())?;
         for (core, socket) in shared.cores().iter().zip(sockets) {
-            core.tell(Message::Listen {
-                slot: self.slots[&address],
-                socket,
-            });
+            core.tell(Message::Listen { slot: self.slots[&address], socket });
         }
         Ok(())
     }
@@ -66,10 +60,7 @@ impl Sockets {
         self.listening.retain(|address, state| {
             let stays = wanted.contains(address);
             if !stays && matches!(state, State::Open) {
-                shared.tell(|| Message::Unlisten {
-                    slot: slots[address],
-                    after: drain,
-                });
+                shared.tell(|| Message::Unlisten { slot: slots[address], after: drain });
             }
             stays
         });
@@ -77,11 +68,9 @@ impl Sockets {
 
     /// Addresses that are wanted and could not be opened.
     pub(crate) fn refused(&self) -> impl Iterator<Item = (SocketAddr, &io::Error)> {
-        self.listening
-            .iter()
-            .filter_map(|(address, state)| match state {
-                State::Open => None,
-                State::Refused(error) => Some((*address, error)),
-            })
+        self.listening.iter().filter_map(|(address, state)| match state {
+            State::Open => None,
+            State::Refused(error) => Some((*address, error)),
+        })
     }
 }

@@ -113,11 +113,7 @@ impl Status {
                 .flatten()
                 .map(|frontend| frontend_status(frontend, &table, refused))
                 .collect(),
-            targets: table
-                .targets
-                .iter()
-                .map(|target| target_status(target))
-                .collect(),
+            targets: table.targets.iter().map(|target| target_status(target)).collect(),
         }
     }
 }
@@ -128,26 +124,14 @@ fn frontend_status(
     refused: &HashMap<SocketAddr, String>,
 ) -> FrontendStatus {
     // By address: a table has hundreds of each, and a page is asked for once a second.
-    let places: HashMap<*const Target, usize> = table
-        .targets
-        .iter()
-        .enumerate()
-        .map(|(index, t)| (Arc::as_ptr(t), index))
-        .collect();
+    let places: HashMap<*const Target, usize> =
+        table.targets.iter().enumerate().map(|(index, t)| (Arc::as_ptr(t), index)).collect();
     let listener = |rule: &Arc<Rule>| ListenerStatus {
         name: rule.listener.name.clone(),
-        hosts: rule
-            .listener
-            .hosts
-            .iter()
-            .map(|host| host.as_str().into())
-            .collect(),
+        hosts: rule.listener.hosts.iter().map(|host| host.as_str().into()).collect(),
         rule: rule.listener.rule.name.clone(),
         priority: rule.listener.rule.priority.map(|priority| priority.get()),
-        target: rule
-            .target
-            .as_ref()
-            .and_then(|t| places.get(&Arc::as_ptr(t)).copied()),
+        target: rule.target.as_ref().and_then(|t| places.get(&Arc::as_ptr(t)).copied()),
         requests: rule.series.requests(),
         open_tunnels: rule.series.open_tunnels(),
     };

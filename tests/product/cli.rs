@@ -7,10 +7,7 @@ use std::process::{Command, Output};
 use crate::gateway::Plan;
 
 fn tidegate(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tidegate"))
-        .args(arguments)
-        .output()
-        .unwrap()
+    Command::new(env!("CARGO_BIN_EXE_tidegate")).args(arguments).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -30,18 +27,10 @@ fn check_judges_as_serve_does_and_its_exit_code_tells() {
     });
     fs::write(&file, plan.yaml()).unwrap();
     let output = tidegate(&["check", path]);
-    assert_eq!(
-        (output.status.code(), text(&output.stdout)),
-        (Some(0), String::new())
-    );
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), String::new()));
     assert_eq!(text(&output.stderr), "tidegate: nothing is wrong\n");
 
-    fs::write(
-        &file,
-        plan.yaml()
-            .replace("httpListener: web,", "httpListener: nobody,"),
-    )
-    .unwrap();
+    fs::write(&file, plan.yaml().replace("httpListener: web,", "httpListener: nobody,")).unwrap();
     let output = tidegate(&["check", path]);
     assert_eq!(output.status.code(), Some(1));
     let told = text(&output.stdout);
@@ -68,10 +57,7 @@ fn serve_says_which_path_it_cannot_read() {
 #[test]
 fn crd_prints_what_the_repository_keeps() {
     let output = tidegate(&["crd"]);
-    let kept = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/crds/applicationgateways.tidegate.dev.yaml"
-    );
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/crds/applicationgateways.tidegate.dev.yaml");
     assert!(output.status.success());
     assert!(text(&output.stdout) == fs::read_to_string(kept).unwrap());
 }
@@ -80,35 +66,13 @@ fn crd_prints_what_the_repository_keeps() {
 fn a_port_that_is_taken_is_told_with_the_flag_to_change() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let free = || {
-        TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port()
-            .to_string()
-    };
+    let free =
+        || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let admin = format!("127.0.0.1:{port}");
     for (arguments, flag) in [
-        (
-            vec!["--http-port", &port, "--https-port", &free()],
-            "--http-port",
-        ),
-        (
-            vec!["--http-port", &free(), "--https-port", &port],
-            "--https-port",
-        ),
-        (
-            vec![
-                "--http-port",
-                &free(),
-                "--https-port",
-                &free(),
-                "--admin",
-                &admin,
-            ],
-            "--admin",
-        ),
+        (vec!["--http-port", &port, "--https-port", &free()], "--http-port"),
+        (vec!["--http-port", &free(), "--https-port", &port], "--https-port"),
+        (vec!["--http-port", &free(), "--https-port", &free(), "--admin", &admin], "--admin"),
     ] {
         let mut all = vec!["demo", "--admin", "127.0.0.1:0"];
         if flag == "--admin" {
@@ -156,31 +120,22 @@ fn what_is_shipped_passes_check() {
     let manifest = fs::read_to_string(format!("{root}/deploy/standalone.yaml")).unwrap();
     let (_, rest) = manifest.split_once("resources.yaml: |\n").unwrap();
     let lines = rest.lines().take_while(|line| *line != "---");
-    let shipped: String = lines
-        .map(|line| format!("{}\n", line.strip_prefix("    ").unwrap()))
-        .collect();
+    let shipped: String =
+        lines.map(|line| format!("{}\n", line.strip_prefix("    ").unwrap())).collect();
     let readme = fs::read_to_string(format!("{root}/README.md")).unwrap();
     let (_, rest) = readme.split_once("```yaml\n").unwrap();
     let example = rest.split_once("```").unwrap().0.to_owned();
     let folder = tempfile::tempdir().unwrap();
     for (name, yaml, left_to_the_reader) in [
         ("deploy", shipped, &[][..]),
-        (
-            "README",
-            example,
-            &["no Secret default/app-tls", "no Service default/chat"],
-        ),
+        ("README", example, &["no Secret default/app-tls", "no Service default/chat"]),
     ] {
         let file = folder.path().join(format!("{name}.yaml"));
         fs::write(&file, yaml).unwrap();
         let told = text(&tidegate(&["check", file.to_str().unwrap()]).stdout);
         let wrong: Vec<&str> = told
             .lines()
-            .filter(|line| {
-                !left_to_the_reader
-                    .iter()
-                    .any(|expected| line.contains(expected))
-            })
+            .filter(|line| !left_to_the_reader.iter().any(|expected| line.contains(expected)))
             .collect();
         assert!(wrong.is_empty(), "{name}: {wrong:?}");
     }

@@ -14,9 +14,7 @@ use crate::gateway::{Gateway, Plan, free_port, until};
 use crate::peers;
 
 fn gear(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/gear")
-        .join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/gear").join(name)
 }
 
 /// Installs the gear, once for all tests.
@@ -33,11 +31,7 @@ async fn install() {
 /// Runs a piece of gear to its end, and shows what it said if it failed.
 async fn run(mut command: Command) -> String {
     install().await;
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().await.unwrap();
+    let Output { status, stdout, stderr } = command.output().await.unwrap();
     let said = String::from_utf8_lossy(&stdout).into_owned();
     assert!(
         status.success(),
@@ -58,16 +52,9 @@ async fn server(name: &str) -> (Child, SocketAddr) {
     install().await;
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let port = address.port().to_string();
-    let mut child = command(name, &[&port])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command(name, &[&port]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    lines
-        .next_line()
-        .await
-        .unwrap()
-        .unwrap_or_else(|| panic!("{name} did not start"));
+    lines.next_line().await.unwrap().unwrap_or_else(|| panic!("{name} did not start"));
     (child, address)
 }
 
@@ -94,40 +81,18 @@ async fn curl_gets_pages_over_http_https_and_http2() {
     ))
     .await;
     for (url, arguments, version) in [
-        (
-            format!("http://{}/", gateway.http()),
-            &["--http1.1"][..],
-            "1.1",
-        ),
+        (format!("http://{}/", gateway.http()), &["--http1.1"][..], "1.1"),
         (format!("http://{}/", gateway.http()), &["--http1.0"], "1"),
-        (
-            format!("https://{}/", gateway.https()),
-            &["--insecure", "--http1.1"],
-            "1.1",
-        ),
-        (
-            format!("https://{}/", gateway.https()),
-            &["--insecure", "--http2"],
-            "2",
-        ),
+        (format!("https://{}/", gateway.https()), &["--insecure", "--http1.1"], "1.1"),
+        (format!("https://{}/", gateway.https()), &["--insecure", "--http2"], "2"),
     ] {
         let mut curl = Command::new("curl");
-        curl.args([
-            "--silent",
-            "--show-error",
-            "--fail",
-            "--write-out",
-            "\n%{http_version}",
-        ])
-        .args(arguments)
-        .arg(&url);
+        curl.args(["--silent", "--show-error", "--fail", "--write-out", "\n%{http_version}"])
+            .args(arguments)
+            .arg(&url);
         let said = run(curl).await;
         let (got, its) = said.rsplit_once('\n').unwrap();
-        assert_eq!(
-            (got.len(), its),
-            (body.len(), version),
-            "{url} {arguments:?}"
-        );
+        assert_eq!((got.len(), its), (body.len(), version), "{url} {arguments:?}");
         assert!(got == body, "{url} {arguments:?}: the page was changed");
     }
 }
@@ -137,14 +102,8 @@ async fn openssl_agrees_on_tls_and_the_application_protocol() {
     install().await;
     let gateway = Gateway::start(Plan::to(peers::echo().await)).await;
     for (arguments, expected) in [
-        (
-            &["-tls1_3", "-alpn", "h2"][..],
-            &["TLSv1.3", "ALPN protocol: h2"][..],
-        ),
-        (
-            &["-tls1_2", "-alpn", "http/1.1"],
-            &["TLSv1.2", "ALPN protocol: http/1.1"],
-        ),
+        (&["-tls1_3", "-alpn", "h2"][..], &["TLSv1.3", "ALPN protocol: h2"][..]),
+        (&["-tls1_2", "-alpn", "http/1.1"], &["TLSv1.2", "ALPN protocol: http/1.1"]),
     ] {
         let mut openssl = Command::new("openssl");
         openssl
@@ -153,10 +112,7 @@ async fn openssl_agrees_on_tls_and_the_application_protocol() {
             .stdin(Stdio::null());
         let said = run(openssl).await;
         for expected in expected {
-            assert!(
-                said.contains(expected),
-                "{arguments:?}: no {expected} in\n{said}"
-            );
+            assert!(said.contains(expected), "{arguments:?}: no {expected} in\n{said}");
         }
     }
 }
@@ -178,13 +134,7 @@ async fn autobahn_gives_the_same_verdicts_with_the_gateway_as_without() {
         .with(|plan| plan.health = Some(health));
     let gateway = Gateway::start(plan).await;
     let through = format!("ws://{}", gateway.http());
-    let arguments = [
-        "client",
-        "--direct-port",
-        &direct.to_string(),
-        "--through",
-        &through,
-    ];
+    let arguments = ["client", "--direct-port", &direct.to_string(), "--through", &through];
     println!("{}", run(command("autobahn", &arguments)).await);
 
     let listen = free_port();
@@ -208,13 +158,7 @@ async fn chromium_chats_on_the_demo_page_over_http_and_https() {
     let (http, https) = (free_port(), free_port());
     let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let mut demo = Command::new(env!("CARGO_BIN_EXE_tidegate"))
-        .args([
-            "demo",
-            "--http-port",
-            &http.to_string(),
-            "--https-port",
-            &https.to_string(),
-        ])
+        .args(["demo", "--http-port", &http.to_string(), "--https-port", &https.to_string()])
         .args(["--admin", &admin.to_string(), "--dir"])
         .arg(folder.path())
         .stdout(Stdio::null())
@@ -222,43 +166,24 @@ async fn chromium_chats_on_the_demo_page_over_http_and_https() {
         .spawn()
         .unwrap();
     until("the demo is ready", async || {
-        peers::get(admin, "/readyz")
-            .await
-            .is_some_and(|a| a.status == 200)
+        peers::get(admin, "/readyz").await.is_some_and(|a| a.status == 200)
     })
     .await;
     let picture = folder.path().join("page.png");
-    for url in [
-        format!("http://127.0.0.1:{http}/"),
-        format!("https://127.0.0.1:{https}/"),
-    ] {
-        run(command(
-            "clients/page.mjs",
-            &[&url, picture.to_str().unwrap()],
-        ))
-        .await;
+    for url in [format!("http://127.0.0.1:{http}/"), format!("https://127.0.0.1:{https}/")] {
+        run(command("clients/page.mjs", &[&url, picture.to_str().unwrap()])).await;
         assert!(picture.exists());
     }
     // An edit shows at once.
     let yaml = std::fs::read_to_string(folder.path().join("gateway.yaml")).unwrap();
-    std::fs::write(
-        folder.path().join("gateway.yaml"),
-        yaml.replace("name: r1", "name: renamed"),
-    )
-    .unwrap();
+    std::fs::write(folder.path().join("gateway.yaml"), yaml.replace("name: r1", "name: renamed"))
+        .unwrap();
     until("the edit shows", async || {
         let status = peers::get(admin, "/status.json").await.unwrap();
         String::from_utf8_lossy(&status.body).contains("\"renamed\"")
     })
     .await;
     let pid = demo.id().unwrap().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &pid])
-            .status()
-            .await
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("kill").args(["-INT", &pid]).status().await.unwrap().success());
     assert_eq!(demo.wait().await.unwrap().code(), Some(0));
 }

@@ -17,11 +17,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Waits until `condition` holds, and says what did not happen if it never does.
@@ -74,13 +70,7 @@ impl Plan {
     }
 
     pub fn yaml(&self) -> String {
-        let Self {
-            http,
-            https,
-            settings,
-            probe,
-            ..
-        } = self;
+        let Self { http, https, settings, probe, .. } = self;
         let slices: String = (self.members.iter().enumerate())
             .map(|(index, member)| {
                 format!(
@@ -90,20 +80,9 @@ impl Plan {
                 )
             })
             .collect();
-        let health = self
-            .health
-            .map(|port| format!(", port: {port}"))
-            .unwrap_or_default();
-        let protocol = if settings.contains("protocol:") {
-            ""
-        } else {
-            ", protocol: Http"
-        };
-        let probe_protocol = if settings.contains("protocol: Https") {
-            "Https"
-        } else {
-            "Http"
-        };
+        let health = self.health.map(|port| format!(", port: {port}")).unwrap_or_default();
+        let protocol = if settings.contains("protocol:") { "" } else { ", protocol: Http" };
+        let probe_protocol = if settings.contains("protocol: Https") { "Https" } else { "Http" };
         let (mut listeners, mut rules) = (String::new(), String::new());
         for (index, (name, host)) in self.hosts.iter().enumerate() {
             listeners += &format!(
@@ -175,15 +154,7 @@ impl Gateway {
         let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
-            .args([
-                "serve",
-                "--bind",
-                "127.0.0.1",
-                "--threads",
-                "2",
-                "--admin",
-                &admin.to_string(),
-            ])
+            .args(["serve", "--bind", "127.0.0.1", "--threads", "2", "--admin", &admin.to_string()])
             .env("TIDEGATE_SHUTDOWN_DELAY", "0")
             .args(flags)
             .arg(folder.path().join("gateway.yaml"))
@@ -191,17 +162,9 @@ impl Gateway {
             .stderr(log)
             .spawn()
             .unwrap();
-        let gateway = Self {
-            plan,
-            admin,
-            child,
-            folder,
-        };
+        let gateway = Self { plan, admin, child, folder };
         until("the gateway is ready", async || {
-            gateway
-                .ask("/readyz")
-                .await
-                .is_some_and(|a| a.status == 200)
+            gateway.ask("/readyz").await.is_some_and(|a| a.status == 200)
         })
         .await;
         gateway
@@ -244,14 +207,8 @@ impl Gateway {
     /// The states of all members, in order.
     pub async fn members(&self) -> Vec<String> {
         let status = self.status().await;
-        let members = status["targets"][0]["members"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        members
-            .iter()
-            .map(|m| m["health"]["state"].as_str().unwrap().to_owned())
-            .collect()
+        let members = status["targets"][0]["members"].as_array().cloned().unwrap_or_default();
+        members.iter().map(|m| m["health"]["state"].as_str().unwrap().to_owned()).collect()
     }
 
     async fn until_up(&self) {
@@ -281,9 +238,8 @@ impl Gateway {
 
     /// Sends a signal.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([&format!("-{name}"), &self.pid().to_string()])
-            .status();
+        let status =
+            Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
         assert!(status.unwrap().success());
     }
 

@@ -32,18 +32,12 @@ async fn both_ways(scripted: &Scripted, client: &mut Box<dyn Io>) {
     assert!(received.starts_with("GET /chat HTTP/1.1\r\n"), "{received}");
     // Every line of the document arrives, letter by letter; what the gateway adds comes beside it.
     for line in DOCUMENT.lines().filter(|line| !line.is_empty()) {
-        assert!(
-            received.lines().any(|its| its == line),
-            "{line:?} is not in\n{received}"
-        );
+        assert!(received.lines().any(|its| its == line), "{line:?} is not in\n{received}");
     }
     member.write_all(ANSWER.as_bytes()).await.unwrap();
     let answered = read_to(client, "\r\n\r\n").await;
     for line in ANSWER.lines().filter(|line| !line.is_empty()) {
-        assert!(
-            answered.lines().any(|its| its == line),
-            "{line:?} is not in\n{answered}"
-        );
+        assert!(answered.lines().any(|its| its == line), "{line:?} is not in\n{answered}");
     }
     client.write_all(b"from the client").await.unwrap();
     let mut bytes = [0; 15];
@@ -69,17 +63,9 @@ async fn the_documents_handshake_passes_byte_for_byte_over_http_and_https() {
 async fn bytes_that_come_together_with_the_handshake_are_not_lost() {
     let scripted = Scripted::new().await;
     let gateway = Gateway::start(scripted.plan()).await;
-    let mut client = TcpStream::connect(gateway.http()).await.unwrap();
-    client
-        .write_all(format!("{DOCUMENT}early from the client").as_bytes())
-        .await
-        .unwrap();
-    let mut member = scripted.accept().await;
-    read_to(&mut member, "\r\n\r\n").await;
-    member
-        .write_all(format!("{ANSWER}early from the member").as_bytes())
-        .await
-        .unwrap();
+    let (mut client, mut member, _) =
+        scripted.asked(gateway.http(), &format!("{DOCUMENT}early from the client")).await;
+    member.write_all(format!("{ANSWER}early from the member").as_bytes()).await.unwrap();
     read_to(&mut client, "\r\n\r\n").await;
     let mut bytes = [0; 21];
     client.read_exact(&mut bytes).await.unwrap();
@@ -92,28 +78,16 @@ async fn bytes_that_come_together_with_the_handshake_are_not_lost() {
 async fn an_answer_that_is_no_101_is_forwarded_as_it_is() {
     let scripted = Scripted::new().await;
     let gateway = Gateway::start(scripted.plan()).await;
-    let mut client = TcpStream::connect(gateway.http()).await.unwrap();
-    client.write_all(DOCUMENT.as_bytes()).await.unwrap();
-    let mut member = scripted.accept().await;
-    read_to(&mut member, "\r\n\r\n").await;
+    let (mut client, mut member, _) = scripted.asked(gateway.http(), DOCUMENT).await;
     let refusal = "HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 12\r\nContent-Length: 3\r\n\r\nno\n";
     member.write_all(refusal.as_bytes()).await.unwrap();
     let answer = read_response(&mut client).await;
-    assert_eq!(
-        (status(&answer), header(&answer, "sec-websocket-version")),
-        (426, Some("12"))
-    );
+    assert_eq!((status(&answer), header(&answer, "sec-websocket-version")), (426, Some("12")));
     assert!(answer.ends_with("no\n"), "{answer}");
     // The connection goes on as an ordinary one.
-    client
-        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     read_to(&mut member, "\r\n\r\n").await;
-    member
-        .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
-        .await
-        .unwrap();
+    member.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
     assert_eq!(status(&read_response(&mut client).await), 204);
 }
 
@@ -123,20 +97,11 @@ async fn a_101_that_proves_nothing_makes_no_tunnel() {
     let gateway = Gateway::start(scripted.plan()).await;
     for (request, answer) in [
         (DOCUMENT.to_owned(), ANSWER.replace("s3pP", "xxxx")),
-        (
-            DOCUMENT.to_owned(),
-            ANSWER.replace("Upgrade: websocket\r\n", "Upgrade: other\r\n"),
-        ),
+        (DOCUMENT.to_owned(), ANSWER.replace("Upgrade: websocket\r\n", "Upgrade: other\r\n")),
         // Nobody asked for it.
-        (
-            "GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
-            ANSWER.to_owned(),
-        ),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), ANSWER.to_owned()),
     ] {
-        let mut client = TcpStream::connect(gateway.http()).await.unwrap();
-        client.write_all(request.as_bytes()).await.unwrap();
-        let mut member = scripted.accept().await;
-        read_to(&mut member, "\r\n\r\n").await;
+        let (mut client, mut member, _) = scripted.asked(gateway.http(), &request).await;
         member.write_all(answer.as_bytes()).await.unwrap();
         assert_eq!(status(&read_response(&mut client).await), 502, "{answer}");
         // The member's connection is not used again.

@@ -55,9 +55,7 @@ pub async fn tls_h2(address: SocketAddr, chain: &str, name: &str) -> Box<dyn Io>
 
 async fn tls_with(address: SocketAddr, chain: &str, name: &str, alpn: &[&[u8]]) -> Box<dyn Io> {
     let mut roots = rustls::RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(chain.as_bytes()).unwrap())
-        .unwrap();
+    roots.add(CertificateDer::from_pem_slice(chain.as_bytes()).unwrap()).unwrap();
     let mut config = rustls::ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -66,12 +64,7 @@ async fn tls_with(address: SocketAddr, chain: &str, name: &str, alpn: &[&[u8]]) 
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     let tcp = TcpStream::connect(address).await.unwrap();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    Box::new(
-        connector
-            .connect(name.to_owned().try_into().unwrap(), tcp)
-            .await
-            .unwrap(),
-    )
+    Box::new(connector.connect(name.to_owned().try_into().unwrap(), tcp).await.unwrap())
 }
 
 /// Reads until the text ends with `end`.
@@ -98,13 +91,10 @@ pub async fn read_response(io: &mut (impl AsyncRead + Unpin)) -> String {
 
 /// The value of a field in a message's head.
 pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines()
-        .skip(1)
-        .take_while(|line| !line.is_empty())
-        .find_map(|line| {
-            let (its, value) = line.split_once(':')?;
-            its.eq_ignore_ascii_case(name).then(|| value.trim())
-        })
+    head.lines().skip(1).take_while(|line| !line.is_empty()).find_map(|line| {
+        let (its, value) = line.split_once(':')?;
+        its.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
 }
 
 /// The status code of a response.
@@ -128,9 +118,7 @@ pub struct Answer {
 
 /// Asks for a path on a new connection; `None` if nobody answers.
 pub async fn get(address: SocketAddr, path: &str) -> Option<Answer> {
-    let request = Request::get(path)
-        .header("host", "localhost")
-        .body(Full::<Bytes>::default());
+    let request = Request::get(path).header("host", "localhost").body(Full::<Bytes>::default());
     send(address, request.unwrap()).await
 }
 
@@ -148,11 +136,7 @@ where
     let body = body.collect().await.ok()?;
     driver.abort();
     let body = body.to_bytes().to_vec();
-    Some(Answer {
-        status: head.status.as_u16(),
-        headers: head.headers,
-        body,
-    })
+    Some(Answer { status: head.status.as_u16(), headers: head.headers, body })
 }
 
 /// A server that answers with what `answer` makes of a request and its body.
@@ -172,11 +156,7 @@ pub async fn serve(
                 let answer = answer.clone();
                 async move {
                     let (head, body) = request.into_parts();
-                    let body = body
-                        .collect()
-                        .await
-                        .map(|body| body.to_bytes())
-                        .unwrap_or_default();
+                    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
                     Ok::<_, Infallible>(answer(head, body))
                 }
             });
@@ -208,16 +188,26 @@ impl Scripted {
     pub async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        Self {
-            listener,
-            address,
-            health: health().await,
-        }
+        Self { listener, address, health: health().await }
     }
 
     /// The next connection.
     pub async fn accept(&self) -> TcpStream {
         self.listener.accept().await.unwrap().0
+    }
+
+    /// Sends a request through a gateway: the client's connection, the member's, and the head that
+    /// the member got.
+    pub async fn asked(
+        &self,
+        gateway: SocketAddr,
+        request: &str,
+    ) -> (TcpStream, TcpStream, String) {
+        let mut client = TcpStream::connect(gateway).await.unwrap();
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut member = self.accept().await;
+        let head = read_to(&mut member, "\r\n\r\n").await;
+        (client, member, head)
     }
 
     /// The plan of a gateway in front of it.
@@ -241,10 +231,7 @@ pub async fn echo() -> SocketAddr {
 async fn echo_connection(mut tcp: TcpStream) {
     let mut start = [0; 4096];
     let length = tcp.peek(&mut start).await.unwrap_or(0);
-    if !String::from_utf8_lossy(&start[..length])
-        .to_lowercase()
-        .contains("upgrade: websocket")
-    {
+    if !String::from_utf8_lossy(&start[..length]).to_lowercase().contains("upgrade: websocket") {
         let _ = read_to(&mut tcp, "\r\n\r\n").await;
         let _ = tcp
             .write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok")

@@ -34,28 +34,15 @@ async fn a_member_that_is_out_gets_nothing_new_and_keeps_what_it_has() {
     let gateway = Gateway::start(plan).await;
     let mut socket = peers::open(gateway.http()).await;
     well.store(false, Ordering::SeqCst);
-    until("the member is down", async || {
-        gateway.members().await == ["Down"]
-    })
-    .await;
+    until("the member is down", async || gateway.members().await == ["Down"]).await;
     assert_eq!(peers::get(gateway.http(), "/").await.unwrap().status, 502);
-    let tcp = tokio::net::TcpStream::connect(gateway.http())
-        .await
-        .unwrap();
-    let refused = tokio_tungstenite::client_async("ws://localhost/", tcp)
-        .await
-        .unwrap_err();
+    let tcp = tokio::net::TcpStream::connect(gateway.http()).await.unwrap();
+    let refused = tokio_tungstenite::client_async("ws://localhost/", tcp).await.unwrap_err();
     assert!(refused.to_string().contains("502"), "{refused}");
     socket.send(Message::text("still here")).await.unwrap();
-    assert_eq!(
-        socket.next().await.unwrap().unwrap(),
-        Message::text("still here")
-    );
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("still here"));
     well.store(true, Ordering::SeqCst);
-    until("the member is up", async || {
-        gateway.members().await == ["Up"]
-    })
-    .await;
+    until("the member is up", async || gateway.members().await == ["Up"]).await;
     assert_eq!(peers::get(gateway.http(), "/").await.unwrap().status, 200);
 }
 

@@ -23,25 +23,15 @@ async fn requests_and_tunnels_are_counted_and_logged() {
     let log = folder.path().join("access.log");
     let plan = Plan::to(peers::echo().await);
     let gateway = Gateway::start_with(plan, &["--access-log", log.to_str().unwrap()]).await;
-    until("the member is up", async || {
-        gateway.members().await == ["Up"]
-    })
-    .await;
-    assert_eq!(
-        peers::get(gateway.http(), "/a?b=c").await.unwrap().status,
-        200
-    );
+    until("the member is up", async || gateway.members().await == ["Up"]).await;
+    assert_eq!(peers::get(gateway.http(), "/a?b=c").await.unwrap().status, 200);
     let mut socket = peers::open(gateway.http()).await;
     socket.send(Message::text("0123456789")).await.unwrap();
     socket.next().await.unwrap().unwrap();
     let metrics = gateway.metrics().await;
     let rule = r#"rule="r1""#;
     for (name, parts, expected) in [
-        (
-            "tidegate_requests_total",
-            &[rule, r#"status="2xx""#][..],
-            1.0,
-        ),
+        ("tidegate_requests_total", &[rule, r#"status="2xx""#][..], 1.0),
         ("tidegate_tunnels_open", &[rule], 1.0),
         ("tidegate_tunnels_opened_total", &[rule], 1.0),
         ("tidegate_tunnel_received_bytes_total", &[rule], 16.0),
@@ -50,20 +40,12 @@ async fn requests_and_tunnels_are_counted_and_logged() {
         ("tidegate_member_tunnels_open", &[r#"pool="p""#], 1.0),
         ("tidegate_request_duration_seconds_count", &[rule], 1.0),
     ] {
-        assert_eq!(
-            value(&metrics, name, parts),
-            Some(expected),
-            "{name}\n{metrics}"
-        );
+        assert_eq!(value(&metrics, name, parts), Some(expected), "{name}\n{metrics}");
     }
     for name in ["tidegate_swaps_total 1", "tidegate_table_revision 1"] {
         assert!(metrics.lines().any(|line| line == name), "{name}");
     }
-    for name in [
-        "process_resident_memory_bytes",
-        "process_open_fds",
-        "process_cpu_seconds_total",
-    ] {
+    for name in ["process_resident_memory_bytes", "process_open_fds", "process_cpu_seconds_total"] {
         assert!(metrics.contains(&format!("\n{name} ")), "{name}");
     }
     socket.close(None).await.unwrap();
@@ -71,18 +53,13 @@ async fn requests_and_tunnels_are_counted_and_logged() {
     drop(socket);
     let lines = || -> Vec<Value> {
         let text = fs::read_to_string(&log).unwrap_or_default();
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
     until("both lines are written", async || lines().len() == 2).await;
     let lines = lines();
     let request = &lines[0]["properties"];
     assert_eq!(
-        (
-            &request["originalRequestUriWithArgs"],
-            &request["httpStatus"]
-        ),
+        (&request["originalRequestUriWithArgs"], &request["httpStatus"]),
         (&"/a?b=c".into(), &200.into())
     );
     assert_eq!(request["serverRouted"], gateway.plan.members[0].to_string());

@@ -14,17 +14,9 @@ use crate::peers::{self, Scripted, header, read_response, read_to, status};
 async fn a_process_that_is_told_to_end_finishes_what_it_has_begun() {
     let scripted = Scripted::new().await;
     let mut gateway = Gateway::start_with(scripted.plan(), &["--shutdown-delay", "1"]).await;
-    until("the member is up", async || {
-        gateway.members().await == ["Up"]
-    })
-    .await;
-    let mut client = TcpStream::connect(gateway.http()).await.unwrap();
-    client
-        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
-    let mut member = scripted.accept().await;
-    read_to(&mut member, "\r\n\r\n").await;
+    until("the member is up", async || gateway.members().await == ["Up"]).await;
+    let (mut client, mut member, _) =
+        scripted.asked(gateway.http(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     gateway.signal("TERM");
     until("it is not ready any more", async || {
         gateway.ask("/readyz").await.is_none_or(|a| a.status == 503)
@@ -32,39 +24,19 @@ async fn a_process_that_is_told_to_end_finishes_what_it_has_begun() {
     .await;
     // Still accepting: load balancers need time to hear of it.
     let mut late = TcpStream::connect(gateway.http()).await.unwrap();
-    late.write_all(b"GET /late HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    late.write_all(b"GET /late HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     let mut other = scripted.accept().await;
     read_to(&mut other, "\r\n\r\n").await;
-    other
-        .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
-        .await
-        .unwrap();
+    other.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
     let answer = read_response(&mut late).await;
-    assert_eq!(
-        (status(&answer), header(&answer, "connection")),
-        (204, Some("close"))
-    );
-    until("it accepts no more", async || {
-        TcpStream::connect(gateway.http()).await.is_err()
-    })
-    .await;
-    member
-        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        .await
-        .unwrap();
+    assert_eq!((status(&answer), header(&answer, "connection")), (204, Some("close")));
+    until("it accepts no more", async || TcpStream::connect(gateway.http()).await.is_err()).await;
+    member.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
     let answer = read_response(&mut client).await;
     assert!(status(&answer) == 200 && answer.ends_with("ok"));
     assert_eq!(header(&answer, "connection"), Some("close"));
     assert_eq!(gateway.ended().await, Some(0));
-    assert!(
-        gateway
-            .log()
-            .contains("drained: everything ended by itself"),
-        "{}",
-        gateway.log()
-    );
+    assert!(gateway.log().contains("drained: everything ended by itself"), "{}", gateway.log());
 }
 
 #[tokio::test]
@@ -72,18 +44,12 @@ async fn tunnels_go_on_until_they_end_or_the_deadline_comes() {
     for (deadline, own_end) in [("20", true), ("1", false)] {
         let plan = Plan::to(peers::echo().await);
         let mut gateway = Gateway::start_with(plan, &["--drain-timeout", deadline]).await;
-        until("the member is up", async || {
-            gateway.members().await == ["Up"]
-        })
-        .await;
+        until("the member is up", async || gateway.members().await == ["Up"]).await;
         let mut socket = peers::open(gateway.http()).await;
         gateway.signal("TERM");
         until("it drains", async || gateway.log().contains("draining: ")).await;
         socket.send(Message::text("still here")).await.unwrap();
-        assert_eq!(
-            socket.next().await.unwrap().unwrap(),
-            Message::text("still here")
-        );
+        assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("still here"));
         let started = Instant::now();
         if own_end {
             socket.close(None).await.unwrap();
@@ -127,9 +93,8 @@ async fn http2_clients_are_told_to_go_away() {
         .await
         .unwrap();
     let driving = tokio::spawn(connection);
-    let request = http::Request::get("https://localhost/x")
-        .body(http_body_util::Empty::new())
-        .unwrap();
+    let request =
+        http::Request::get("https://localhost/x").body(http_body_util::Empty::new()).unwrap();
     let asking = tokio::spawn(async move { sender.send_request(request).await });
     let mut member = scripted.accept().await;
     let head = read_to(&mut member, "\r\n\r\n").await;
@@ -139,10 +104,7 @@ async fn http2_clients_are_told_to_go_away() {
     );
     gateway.signal("TERM");
     until("it drains", async || gateway.log().contains("draining: ")).await;
-    member
-        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-        .await
-        .unwrap();
+    member.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
     assert_eq!(asking.await.unwrap().unwrap().status(), 200);
     driving.await.unwrap().unwrap();
     assert_eq!(gateway.ended().await, Some(0));
@@ -153,15 +115,10 @@ async fn an_idle_connection_is_closed_when_draining_begins() {
     let scripted = Scripted::new().await;
     let mut gateway = Gateway::start(scripted.plan()).await;
     let mut idle = TcpStream::connect(gateway.http()).await.unwrap();
-    idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     let mut member = scripted.accept().await;
     read_to(&mut member, "\r\n\r\n").await;
-    member
-        .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
-        .await
-        .unwrap();
+    member.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
     read_response(&mut idle).await;
     gateway.signal("TERM");
     assert_eq!(idle.read(&mut [0; 1]).await.unwrap_or(0), 0);

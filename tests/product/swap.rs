@@ -22,10 +22,7 @@ async fn keep_echoing(
 ) {
     let mut count = 0u64;
     while !stop.load(Ordering::Relaxed) || count == 0 {
-        let sent = format!(
-            "{number} {count} {}",
-            "x".repeat((count as usize * 37 + number) % 300)
-        );
+        let sent = format!("{number} {count} {}", "x".repeat((count as usize * 37 + number) % 300));
         socket
             .send(Message::text(sent.clone()))
             .await
@@ -45,36 +42,24 @@ async fn keep_echoing(
 async fn two_thousand_sockets_outlive_five_hundred_changes() {
     let member = peers::echo().await;
     let gateway = Gateway::start(Plan::to(member)).await;
-    let (stop, total) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicU64::new(0)),
-    );
+    let (stop, total) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut echoing = Vec::with_capacity(SOCKETS);
     for number in 0..SOCKETS {
         let socket = peers::open(gateway.http()).await;
-        echoing.push(tokio::spawn(keep_echoing(
-            socket,
-            number,
-            stop.clone(),
-            total.clone(),
-        )));
+        echoing.push(tokio::spawn(keep_echoing(socket, number, stop.clone(), total.clone())));
     }
     assert_eq!(gateway.status().await["tunnels"], SOCKETS);
 
     let before = gateway.status().await["revision"].as_u64().unwrap();
     let other = peers::echo().await;
-    let certificates = [
-        peers::certificate(&["one.example"]),
-        peers::certificate(&["two.example"]),
-    ];
+    let certificates = [peers::certificate(&["one.example"]), peers::certificate(&["two.example"])];
     let started = Instant::now();
     for change in 1..=CHANGES {
         // Other rules, another member beside the one in use, another certificate, another probe.
         let plan = gateway.plan.clone().with(|plan| {
             let rules = change % 7;
-            plan.hosts = (0..rules)
-                .map(|n| (format!("l{n}"), format!("h{n}-{change}.example")))
-                .collect();
+            plan.hosts =
+                (0..rules).map(|n| (format!("l{n}"), format!("h{n}-{change}.example"))).collect();
             if change % 3 == 0 {
                 plan.members.push(other);
             }
@@ -89,11 +74,7 @@ async fn two_thousand_sockets_outlive_five_hundred_changes() {
         .await;
     }
     let took = started.elapsed();
-    assert_eq!(
-        gateway.status().await["tunnels"],
-        SOCKETS,
-        "a change ended sockets"
-    );
+    assert_eq!(gateway.status().await["tunnels"], SOCKETS, "a change ended sockets");
     stop.store(true, Ordering::Relaxed);
     for socket in echoing {
         socket.await.unwrap();
@@ -117,27 +98,16 @@ async fn what_is_removed_drains_and_then_ends_and_what_comes_back_in_time_stays(
     let mut socket = peers::open(gateway.http()).await;
     let mut echo = async |text: &str| {
         socket.send(Message::text(text)).await?;
-        socket
-            .next()
-            .await
-            .map_or(Ok(None), |message| message.map(Some))
+        socket.next().await.map_or(Ok(None), |message| message.map(Some))
     };
     assert!(echo("1").await.unwrap().is_some());
 
     // The member leaves and comes back before its time is up.
     let left = Instant::now();
-    gateway
-        .apply(plan.clone().with(|plan| plan.members = vec![two]))
-        .await;
-    assert!(
-        echo("2").await.unwrap().is_some(),
-        "a draining tunnel goes on"
-    );
+    gateway.apply(plan.clone().with(|plan| plan.members = vec![two])).await;
+    assert!(echo("2").await.unwrap().is_some(), "a draining tunnel goes on");
     gateway.apply(plan.clone()).await;
-    assert!(
-        left.elapsed() < Duration::from_secs(2),
-        "this machine is too slow to tell"
-    );
+    assert!(left.elapsed() < Duration::from_secs(2), "this machine is too slow to tell");
     tokio::time::sleep_until((left + Duration::from_secs(4)).into()).await;
     assert!(echo("3").await.unwrap().is_some(), "it had come back");
 
@@ -145,17 +115,10 @@ async fn what_is_removed_drains_and_then_ends_and_what_comes_back_in_time_stays(
     let left = Instant::now();
     gateway.apply(plan.with(|plan| plan.hosts.clear())).await;
     while let Ok(Some(Message::Text(_))) = echo("4").await {
-        assert!(
-            left.elapsed() < Duration::from_secs(10),
-            "the tunnel does not end"
-        );
+        assert!(left.elapsed() < Duration::from_secs(10), "the tunnel does not end");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert!(
-        left.elapsed() >= Duration::from_secs(2),
-        "after {:?}",
-        left.elapsed()
-    );
+    assert!(left.elapsed() >= Duration::from_secs(2), "after {:?}", left.elapsed());
     let metrics = gateway.metrics().await;
     assert!(metrics.contains("tidegate_tunnels_open"), "{metrics}");
 }
@@ -172,21 +135,11 @@ async fn a_file_that_is_wrong_leaves_the_last_good_tables_serving_and_says_where
         ),
     ] {
         gateway.write(&wrong);
-        until("it says what is wrong", async || {
-            gateway.log().contains(told)
-        })
-        .await;
-        assert_eq!(
-            peers::get(gateway.http(), "/").await.unwrap().status,
-            200,
-            "{wrong}"
-        );
+        until("it says what is wrong", async || gateway.log().contains(told)).await;
+        assert_eq!(peers::get(gateway.http(), "/").await.unwrap().status, 200, "{wrong}");
         gateway.write(&gateway.plan.yaml());
         until("it says that it is right again", async || {
-            gateway.status().await["problems"]
-                .as_array()
-                .unwrap()
-                .is_empty()
+            gateway.status().await["problems"].as_array().unwrap().is_empty()
         })
         .await;
     }
@@ -195,15 +148,11 @@ async fn a_file_that_is_wrong_leaves_the_last_good_tables_serving_and_says_where
     let plan = gateway.plan.clone().with(|plan| plan.http = new);
     gateway.apply(plan).await;
     until("the new port serves", async || {
-        peers::get(gateway.http(), "/")
-            .await
-            .is_some_and(|a| a.status == 200)
+        peers::get(gateway.http(), "/").await.is_some_and(|a| a.status == 200)
     })
     .await;
     until("the old port is closed", async || {
-        tokio::net::TcpStream::connect(("127.0.0.1", old))
-            .await
-            .is_err()
+        tokio::net::TcpStream::connect(("127.0.0.1", old)).await.is_err()
     })
     .await;
 }
@@ -215,9 +164,7 @@ async fn a_port_that_is_taken_is_told_and_opened_when_it_is_free() {
         Plan::to(peers::echo().await).with(|plan| plan.http = taken.local_addr().unwrap().port());
     let gateway = Gateway::start_with(plan, &[]).await;
     assert!(
-        gateway
-            .log()
-            .contains(&format!("cannot listen on {}", gateway.http())),
+        gateway.log().contains(&format!("cannot listen on {}", gateway.http())),
         "{}",
         gateway.log()
     );
@@ -225,9 +172,7 @@ async fn a_port_that_is_taken_is_told_and_opened_when_it_is_free() {
     drop(tls);
     drop(taken);
     until("the port is opened", async || {
-        peers::get(gateway.http(), "/")
-            .await
-            .is_some_and(|a| a.status == 200)
+        peers::get(gateway.http(), "/").await.is_some_and(|a| a.status == 200)
     })
     .await;
 }

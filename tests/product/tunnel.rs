@@ -33,11 +33,8 @@ async fn each_side_may_end_its_stream_and_still_be_spoken_to() {
     for client_first in [true, false] {
         let mut client = TcpStream::connect(gateway.http()).await.unwrap();
         let mut member = switch(&mut client, &scripted).await;
-        let (first, second) = if client_first {
-            (&mut client, &mut member)
-        } else {
-            (&mut member, &mut client)
-        };
+        let (first, second) =
+            if client_first { (&mut client, &mut member) } else { (&mut member, &mut client) };
         first.write_all(b"last words").await.unwrap();
         first.shutdown().await.unwrap();
         let mut text = String::new();
@@ -64,9 +61,7 @@ async fn each_side_may_end_its_stream_and_still_be_spoken_to() {
 
 /// Bytes whose place can be told.
 fn pattern(length: usize) -> Vec<u8> {
-    (0..length)
-        .map(|index| (index / 7 + index % 251) as u8)
-        .collect()
+    (0..length).map(|index| (index / 7 + index % 251) as u8).collect()
 }
 
 /// Sends `bytes` both ways at once and checks what arrives.
@@ -98,10 +93,7 @@ async fn full_duplex(
         bytes
     };
     let (at_client, at_member) = tokio::join!(read(&mut client_read), read(&mut member_read));
-    assert!(
-        at_client == sent && at_member == sent,
-        "bytes were changed on their way"
-    );
+    assert!(at_client == sent && at_member == sent, "bytes were changed on their way");
     for writer in writers {
         writer.await.unwrap();
     }
@@ -142,10 +134,7 @@ async fn an_https_member_is_tunnelled_to_as_well() {
     let answer_probe = async {
         let mut probe = member().await;
         read_to(&mut probe, "\r\n\r\n").await;
-        probe
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-            .await
-            .unwrap();
+        probe.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
         probe.flush().await.unwrap();
     };
     let (gateway, ()) = tokio::join!(Gateway::start(plan), answer_probe);
@@ -163,9 +152,7 @@ async fn an_https_member_is_tunnelled_to_as_well() {
             );
             break tls;
         }
-        tls.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-            .await
-            .unwrap();
+        tls.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
         tls.flush().await.unwrap();
     };
     member.write_all(ANSWER.as_bytes()).await.unwrap();
@@ -195,18 +182,12 @@ async fn a_slow_reader_never_grows_memory() {
         assert!(sent < 256 * 1024 * 1024, "nothing holds the writer back");
     }
     let grown = gateway.resident().saturating_sub(before);
-    assert!(
-        grown < 4 * 1024 * 1024,
-        "{grown} bytes more for one slow reader"
-    );
+    assert!(grown < 4 * 1024 * 1024, "{grown} bytes more for one slow reader");
     // And nothing is lost once the reader reads.
     let mut left = sent;
     let mut buffer = vec![0; 1024 * 1024];
     while left > 0 {
-        let read = tokio::time::timeout(PATIENCE, client.read(&mut buffer))
-            .await
-            .unwrap()
-            .unwrap();
+        let read = tokio::time::timeout(PATIENCE, client.read(&mut buffer)).await.unwrap().unwrap();
         assert!(read > 0 && buffer[..read].iter().all(|byte| *byte == 7));
         left -= read as u64;
     }
@@ -215,9 +196,7 @@ async fn a_slow_reader_never_grows_memory() {
 #[tokio::test]
 async fn no_request_timeout_ends_an_idle_tunnel() {
     let scripted = Scripted::new().await;
-    let plan: Plan = scripted
-        .plan()
-        .with(|plan| plan.settings = ", requestTimeout: 1".into());
+    let plan: Plan = scripted.plan().with(|plan| plan.settings = ", requestTimeout: 1".into());
     let gateway = Gateway::start(plan).await;
     let mut client = TcpStream::connect(gateway.http()).await.unwrap();
     let mut member = switch(&mut client, &scripted).await;

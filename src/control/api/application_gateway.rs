@@ -124,11 +124,7 @@ pub struct FrontendIpConfiguration {
     #[schemars(length(min = 1, max = 80))]
     pub name: String,
     /// The address to listen on; without it, the one that the process was started with.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        rename = "privateIPAddress"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "privateIPAddress")]
     pub private_ip_address: Option<String>,
 }
 
@@ -177,11 +173,7 @@ pub struct HttpListener {
     #[schemars(length(min = 1, max = 80))]
     pub name: String,
     /// The address, by name; with one address it may be left out.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        rename = "frontendIPConfiguration"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "frontendIPConfiguration")]
     pub frontend_ip_configuration: Option<String>,
     /// The port, by name.
     pub frontend_port: String,
@@ -318,11 +310,7 @@ pub struct BackendHttpSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sni_name: Option<Later>,
     /// Not supported yet.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        rename = "validateSNI"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "validateSNI")]
     pub validate_sni: Option<Later>,
     /// Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]

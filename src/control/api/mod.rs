@@ -53,10 +53,7 @@ mod tests {
             std::fs::write(path, &printed).unwrap();
         }
         let kept = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(
-            kept == printed,
-            "run `tidegate crd > crds/applicationgateways.tidegate.dev.yaml`"
-        );
+        assert!(kept == printed, "run `tidegate crd > crds/applicationgateways.tidegate.dev.yaml`");
     }
 
     #[test]
@@ -64,17 +61,9 @@ mod tests {
         let crd: Value = serde_yaml::from_str(&crd_yaml()).unwrap();
         let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
         let properties = spec["properties"].as_object().unwrap();
-        for name in [
-            "httpListeners",
-            "requestRoutingRules",
-            "backendAddressPools",
-            "probes",
-        ] {
+        for name in ["httpListeners", "requestRoutingRules", "backendAddressPools", "probes"] {
             assert_eq!(properties[name]["x-kubernetes-list-type"], "map", "{name}");
-            assert_eq!(
-                properties[name]["x-kubernetes-list-map-keys"][0], "name",
-                "{name}"
-            );
+            assert_eq!(properties[name]["x-kubernetes-list-map-keys"][0], "name", "{name}");
         }
         assert_eq!(crd["spec"]["names"]["shortNames"][0], "appgw");
         let port = &properties["frontendPorts"]["items"]["properties"]["port"];

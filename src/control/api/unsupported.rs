@@ -35,24 +35,12 @@ const ALL: &[(&str, &str, Unsupported)] = &[
     ("httpListeners", "firewallPolicy", Refuses),
     ("backendHttpSettingsCollection", "path", Refuses),
     ("backendHttpSettingsCollection", "affinityCookieName", Warns),
-    (
-        "backendHttpSettingsCollection",
-        "authenticationCertificates",
-        Refuses,
-    ),
+    ("backendHttpSettingsCollection", "authenticationCertificates", Refuses),
     ("backendHttpSettingsCollection", "webSocket", Refuses),
     ("backendHttpSettingsCollection", "sniName", Refuses),
     ("backendHttpSettingsCollection", "validateSNI", Refuses),
-    (
-        "backendHttpSettingsCollection",
-        "validateCertChainAndExpiry",
-        Refuses,
-    ),
-    (
-        "backendHttpSettingsCollection",
-        "dedicatedBackendConnection",
-        Refuses,
-    ),
+    ("backendHttpSettingsCollection", "validateCertChainAndExpiry", Refuses),
+    ("backendHttpSettingsCollection", "dedicatedBackendConnection", Refuses),
     ("probes", "minServers", Warns),
     ("requestRoutingRules", "urlPathMap", Refuses),
     ("requestRoutingRules", "redirectConfiguration", Refuses),
@@ -75,27 +63,14 @@ pub(crate) fn unsupported(spec: &Value) -> Vec<Part> {
     for &(collection, field, effect) in ALL {
         if collection.is_empty() {
             if is_set(&spec[field]) {
-                found.push(Part {
-                    item: None,
-                    path: format!("spec.{field}"),
-                    effect,
-                });
+                found.push(Part { item: None, path: format!("spec.{field}"), effect });
             }
             continue;
         }
-        for (index, item) in spec[collection]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .enumerate()
-        {
+        for (index, item) in spec[collection].as_array().into_iter().flatten().enumerate() {
             if is_set(&item[field]) {
                 let path = format!("spec.{collection}[{index}].{field}");
-                found.push(Part {
-                    item: Some((collection, index)),
-                    path,
-                    effect,
-                });
+                found.push(Part { item: Some((collection, index)), path, effect });
             }
         }
     }

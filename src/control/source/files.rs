@@ -54,22 +54,13 @@ struct Stamp(u64, u64, i64, i64);
 
 impl Stamp {
     fn of(metadata: &Metadata) -> Self {
-        Self(
-            metadata.ino(),
-            metadata.len(),
-            metadata.mtime(),
-            metadata.mtime_nsec(),
-        )
+        Self(metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec())
     }
 }
 
 impl Files {
     pub(crate) fn new(paths: Vec<PathBuf>) -> Self {
-        Self {
-            paths,
-            read: BTreeMap::new(),
-            good: HashMap::new(),
-        }
+        Self { paths, read: BTreeMap::new(), good: HashMap::new() }
     }
 
     /// The folders in which something may change.
@@ -79,9 +70,7 @@ impl Files {
             if path.is_dir() {
                 collect_folders(path, &mut folders, 0);
             } else {
-                let parent = path
-                    .parent()
-                    .filter(|parent| !parent.as_os_str().is_empty());
+                let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
                 folders.push(parent.unwrap_or(Path::new(".")).to_owned());
             }
         }
@@ -96,10 +85,7 @@ impl Files {
     /// If a path is not there, or cannot be read.
     pub(crate) fn read_first(&mut self) -> Result<(), ReadError> {
         for path in &self.paths {
-            let error = |error| ReadError {
-                path: path.clone(),
-                error,
-            };
+            let error = |error| ReadError { path: path.clone(), error };
             let metadata = fs::metadata(path).map_err(error)?;
             if metadata.is_dir() {
                 fs::read_dir(path).map_err(error)?;
@@ -211,20 +197,12 @@ fn add(resources: &mut Resources, object: &Object) {
     match &object.content {
         Content::Gateway(resource) => {
             let (resource, origin) = (resource.clone(), object.origin.clone());
-            resources.gateways.push(Gateway {
-                name,
-                resource,
-                origin,
-            });
+            resources.gateways.push(Gateway { name, resource, origin });
         }
         Content::Secret(secret) => drop(resources.secrets.insert(name, secret.clone())),
         Content::Service(service) => drop(resources.services.insert(name, service.clone())),
         Content::Slice { service, slice } => {
-            resources
-                .slices
-                .entry(service.clone())
-                .or_default()
-                .push(slice.clone());
+            resources.slices.entry(service.clone()).or_default().push(slice.clone());
         }
         Content::Wrong => {}
     }
@@ -243,22 +221,14 @@ impl ReadFile {
                 if Instant::now() < due {
                     return Some(due);
                 }
-                *self = Self {
-                    stamp: self.stamp.clone(),
-                    ..Self::default()
-                };
+                *self = Self { stamp: self.stamp.clone(), ..Self::default() };
             }
             Ok(documents) => {
                 let mut problems = Vec::new();
                 let read = |document| object::read(path, document, &mut problems);
                 let objects = documents.into_iter().flat_map(read).collect();
                 let stamp = self.stamp.clone();
-                *self = Self {
-                    stamp,
-                    objects,
-                    problems,
-                    empty_since: None,
-                };
+                *self = Self { stamp, objects, problems, empty_since: None };
             }
             // What was read last stays.
             Err((line, why)) => {
@@ -285,19 +255,13 @@ fn read_text(path: &Path) -> Result<String, (u32, String)> {
     let failed = |error: io::Error| (1, format!("cannot be read: {error}"));
     let size = fs::metadata(path).map_err(failed)?.len();
     if size > LARGEST {
-        return Err((
-            1,
-            format!("it has {size} bytes; at most {LARGEST} are read"),
-        ));
+        return Err((1, format!("it has {size} bytes; at most {LARGEST} are read")));
     }
     let bytes = fs::read(path).map_err(failed)?;
     String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        (
-            u32::try_from(line).unwrap_or(u32::MAX),
-            "not UTF-8".to_owned(),
-        )
+        (u32::try_from(line).unwrap_or(u32::MAX), "not UTF-8".to_owned())
     })
 }
 
@@ -340,7 +304,5 @@ fn sorted(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn is_hidden(path: &Path) -> bool {
-    path.file_name()
-        .and_then(|name| name.to_str())
-        .is_some_and(|name| name.starts_with('.'))
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with('.'))
 }

@@ -45,9 +45,7 @@ impl Object {
 /// Reads a document, which may be a list of objects. What is wrong is told in `problems`.
 pub(super) fn read(file: &Path, document: Document, problems: &mut Vec<Problem>) -> Vec<Object> {
     let Document { value, lines } = document;
-    let is_list = value["kind"]
-        .as_str()
-        .is_some_and(|kind| kind.ends_with("List"));
+    let is_list = value["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
     if is_list && let Value::Object(mut list) = value {
         let Some(Value::Array(items)) = list.remove("items") else {
             return Vec::new();
@@ -74,29 +72,14 @@ fn read_one(
         empty if empty.is_empty() => "default".to_owned(),
         namespace => namespace,
     };
-    let key = ObjectRef {
-        kind: kind.clone(),
-        namespace,
-        name: text(&metadata["name"]),
-    };
+    let key = ObjectRef { kind: kind.clone(), namespace, name: text(&metadata["name"]) };
     let mut tell = |severity, path: &str, why: String| {
         let line = lines.of(path);
         let (file, object) = (file.to_owned(), Some(key.clone()));
-        problems.push(Problem {
-            file,
-            line,
-            path: path.to_owned(),
-            why,
-            severity,
-            object,
-        });
+        problems.push(Problem { file, line, path: path.to_owned(), why, severity, object });
     };
     if kind.is_empty() || version.is_empty() {
-        tell(
-            Severity::Error,
-            "",
-            "not a Kubernetes object: apiVersion and kind are needed".into(),
-        );
+        tell(Severity::Error, "", "not a Kubernetes object: apiVersion and kind are needed".into());
         return None;
     }
     let reader = match (version.as_str(), kind.as_str()) {
@@ -111,20 +94,12 @@ fn read_one(
         }
         _ => {
             let known = "ApplicationGateway, Secret, Service and EndpointSlice are read";
-            tell(
-                Severity::Warning,
-                "kind",
-                format!("{kind} is left out: {known}"),
-            );
+            tell(Severity::Warning, "kind", format!("{kind} is left out: {known}"));
             return None;
         }
     };
     if key.name.is_empty() {
-        tell(
-            Severity::Error,
-            "metadata.name",
-            format!("this {kind} needs a name"),
-        );
+        tell(Severity::Error, "metadata.name", format!("this {kind} needs a name"));
         return None;
     }
     let content = match reader(value, &key) {
@@ -137,21 +112,10 @@ fn read_one(
     if let Content::Secret(secret) = &content
         && let Some(why) = secret.fault()
     {
-        tell(
-            Severity::Error,
-            "",
-            format!("Secret {}/{}: {why}", key.namespace, key.name),
-        );
+        tell(Severity::Error, "", format!("Secret {}/{}: {why}", key.namespace, key.name));
     }
-    let origin = Arc::new(Origin {
-        file: file.to_owned(),
-        lines,
-    });
-    Some(Object {
-        key,
-        origin,
-        content,
-    })
+    let origin = Arc::new(Origin { file: file.to_owned(), lines });
+    Some(Object { key, origin, content })
 }
 
 type Read = Result<Content, (String, String)>;
@@ -178,10 +142,7 @@ fn slice(value: Value, key: &ObjectRef) -> Read {
         return Err(("metadata.labels".into(), why.into()));
     };
     let service = ObjectName::new(&*key.namespace, service);
-    Ok(Content::Slice {
-        service,
-        slice: Arc::new(Slice::read(&slice)),
-    })
+    Ok(Content::Slice { service, slice: Arc::new(Slice::read(&slice)) })
 }
 
 /// The typed object, or the field that is wrong and why.

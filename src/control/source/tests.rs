@@ -12,14 +12,8 @@ fn gateway(name: &str) -> String {
 /// The gateways that are there, and the problems.
 fn told(files: &Files) -> (Vec<String>, Vec<String>) {
     let (resources, problems) = files.resources();
-    let names = resources
-        .gateways
-        .iter()
-        .map(|gateway| gateway.name.to_string());
-    (
-        names.collect(),
-        problems.iter().map(ToString::to_string).collect(),
-    )
+    let names = resources.gateways.iter().map(|gateway| gateway.name.to_string());
+    (names.collect(), problems.iter().map(ToString::to_string).collect())
 }
 
 fn read(path: &Path) -> Files {
@@ -43,10 +37,7 @@ fn a_folder_is_read_with_its_folders_and_without_what_is_hidden() {
     write(".hidden/d.yaml", gateway("d"));
     assert_eq!(
         told(&read(folder.path())),
-        (
-            vec!["default/b".into(), "n/c".into(), "default/a".into()],
-            vec![]
-        )
+        (vec!["default/b".into(), "n/c".into(), "default/a".into()], vec![])
     );
 }
 
@@ -98,11 +89,7 @@ fn a_file_that_is_empty_for_a_moment_is_not_believed() {
     let (changed, again) = files.read_changed();
     assert!(!changed);
     assert_eq!(told(&files).0, ["default/g"]);
-    std::thread::sleep(
-        again
-            .unwrap()
-            .saturating_duration_since(std::time::Instant::now()),
-    );
+    std::thread::sleep(again.unwrap().saturating_duration_since(std::time::Instant::now()));
     assert!(files.read_changed().0);
     assert_eq!(told(&files).0, [""; 0]);
 }
@@ -135,11 +122,6 @@ fn objects_that_are_there_twice_or_unknown_are_told() {
 
 #[test]
 fn a_path_that_is_not_there_is_an_error() {
-    let error = Files::new(vec![PathBuf::from("/nowhere/at/all.yaml")])
-        .read_first()
-        .unwrap_err();
-    assert!(
-        error.to_string().starts_with("/nowhere/at/all.yaml: "),
-        "{error}"
-    );
+    let error = Files::new(vec![PathBuf::from("/nowhere/at/all.yaml")]).read_first().unwrap_err();
+    assert!(error.to_string().starts_with("/nowhere/at/all.yaml: "), "{error}");
 }

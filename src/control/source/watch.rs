@@ -39,11 +39,7 @@ impl Watch {
         let watcher = watcher
             .inspect_err(|error| warn!(%error, "files cannot be watched; looking every 2 s"))
             .ok();
-        Self {
-            watcher,
-            watched: HashSet::new(),
-            touched,
-        }
+        Self { watcher, watched: HashSet::new(), touched }
     }
 
     /// Whether changes are told; if not, look at the clock.

@@ -25,10 +25,7 @@ pub(super) fn certificate(
             None
         }
         None => {
-            findings.refuse(
-                path,
-                format!("Secret {} has neither tls.crt nor tls.key", secret.0),
-            );
+            findings.refuse(path, format!("Secret {} has neither tls.crt nor tls.key", secret.0));
             None
         }
     }
@@ -42,14 +39,7 @@ pub(super) fn roots(
     findings: &mut Findings<'_>,
 ) -> Option<Arc<TrustedRoots>> {
     let all = &context.spec.trusted_root_certificates;
-    let secret = secret(
-        context,
-        all,
-        "trustedRootCertificates",
-        name,
-        path,
-        findings,
-    )?;
+    let secret = secret(context, all, "trustedRootCertificates", name, path, findings)?;
     match &secret.1.roots {
         Some(Ok(roots)) => Some(roots.clone()),
         Some(Err(why)) => {
@@ -57,10 +47,7 @@ pub(super) fn roots(
             None
         }
         None => {
-            findings.refuse(
-                path,
-                format!("Secret {} has neither ca.crt nor tls.crt", secret.0),
-            );
+            findings.refuse(path, format!("Secret {} has neither ca.crt nor tls.crt", secret.0));
             None
         }
     }

@@ -34,10 +34,7 @@ impl GatewayConditions {
     pub(super) fn of(name: &ObjectName, gateway: Option<&Gateway>, findings: &[Finding]) -> Self {
         let told = |wanted: &dyn Fn(&Finding) -> bool| {
             let mut lines: Vec<String> = Vec::new();
-            for finding in findings
-                .iter()
-                .filter(|f| f.severity == Severity::Error && wanted(f))
-            {
+            for finding in findings.iter().filter(|f| f.severity == Severity::Error && wanted(f)) {
                 lines.push(format!("{}: {}", finding.path, finding.why));
             }
             lines.join("\n")
@@ -54,21 +51,13 @@ impl GatewayConditions {
             GatewayCondition {
                 kind: "Accepted",
                 status: refused.is_empty(),
-                reason: if refused.is_empty() {
-                    "Accepted"
-                } else {
-                    "PartlyRefused"
-                },
+                reason: if refused.is_empty() { "Accepted" } else { "PartlyRefused" },
                 message: refused,
             },
             GatewayCondition {
                 kind: "ResolvedRefs",
                 status: unresolved.is_empty(),
-                reason: if unresolved.is_empty() {
-                    "ResolvedRefs"
-                } else {
-                    "RefNotFound"
-                },
+                reason: if unresolved.is_empty() { "ResolvedRefs" } else { "RefNotFound" },
                 message: unresolved,
             },
             GatewayCondition {
@@ -78,9 +67,6 @@ impl GatewayConditions {
                 message: format!("{rules} rules are served"),
             },
         ];
-        Self {
-            name: name.clone(),
-            conditions,
-        }
+        Self { name: name.clone(), conditions }
     }
 }

@@ -28,21 +28,12 @@ pub(crate) struct Findings<'a> {
 
 impl<'a> Findings<'a> {
     pub(crate) fn of(gateway: &'a ObjectName) -> Self {
-        Self {
-            gateway,
-            all: Vec::new(),
-        }
+        Self { gateway, all: Vec::new() }
     }
 
     fn add(&mut self, severity: Severity, path: String, why: String, unresolved: bool) {
         let gateway = self.gateway.clone();
-        self.all.push(Finding {
-            gateway,
-            severity,
-            path,
-            why,
-            unresolved,
-        });
+        self.all.push(Finding { gateway, severity, path, why, unresolved });
     }
 
     /// What is at `path` was refused.
@@ -68,10 +59,7 @@ impl<'a> Findings<'a> {
 /// Findings with the file and line of what they are about.
 pub(crate) fn to_problems(resources: &Resources, findings: &[Finding]) -> Vec<Problem> {
     let problem = |finding: &Finding| {
-        let gateway = resources
-            .gateways
-            .iter()
-            .find(|g| g.name == finding.gateway)?;
+        let gateway = resources.gateways.iter().find(|g| g.name == finding.gateway)?;
         Some(Problem {
             file: gateway.origin.file.clone(),
             line: gateway.origin.lines.of(&finding.path),
@@ -90,10 +78,7 @@ pub(crate) fn to_problems(resources: &Resources, findings: &[Finding]) -> Vec<Pr
 
 /// The host names that pools name.
 pub(crate) fn host_names(resources: &Resources) -> BTreeSet<String> {
-    let pools = resources
-        .gateways
-        .iter()
-        .flat_map(|g| &g.resource.spec.backend_address_pools);
+    let pools = resources.gateways.iter().flat_map(|g| &g.resource.spec.backend_address_pools);
     pools
         .flat_map(|pool| &pool.backend_addresses)
         .filter_map(|address| address.fqdn.as_deref())

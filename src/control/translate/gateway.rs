@@ -46,9 +46,7 @@ pub(super) struct Context<'a> {
 impl Context<'_> {
     /// Whether an item was refused for what it uses.
     pub(super) fn is_refused(&self, collection: &str, index: usize) -> bool {
-        self.refused
-            .iter()
-            .any(|(its, place)| *its == collection && *place == index)
+        self.refused.iter().any(|(its, place)| *its == collection && *place == index)
     }
 }
 
@@ -84,17 +82,10 @@ impl Translator {
             };
             find_unsupported(&mut context, &mut findings);
             let frontends = self.frontends(&context, &mut taken, &mut findings);
-            let gateway = Gateway {
-                name: source.name.clone(),
-                frontends,
-            };
+            let gateway = Gateway { name: source.name.clone(), frontends };
             let gateway = self.gateways.share(source.name.clone(), gateway);
             let findings = findings.into_all();
-            conditions.push(GatewayConditions::of(
-                &source.name,
-                Some(&gateway),
-                &findings,
-            ));
+            conditions.push(GatewayConditions::of(&source.name, Some(&gateway), &findings));
             all_findings.extend(findings);
             gateways.push(gateway);
         }
@@ -107,11 +98,7 @@ impl Translator {
         if *self.last != snapshot {
             self.last = Arc::new(snapshot);
         }
-        Outcome {
-            snapshot: self.last.clone(),
-            findings: all_findings,
-            gateways: conditions,
-        }
+        Outcome { snapshot: self.last.clone(), findings: all_findings, gateways: conditions }
     }
 
     fn frontends<'a>(
@@ -122,27 +109,16 @@ impl Translator {
     ) -> Vec<Frontend> {
         let spec = context.spec;
         let pool_names = names(&spec.backend_address_pools, |pool| &pool.name);
-        duplicates(
-            &spec.backend_address_pools,
-            |p| &p.name,
-            "backendAddressPools",
-            findings,
-        );
+        duplicates(&spec.backend_address_pools, |p| &p.name, "backendAddressPools", findings);
         let pools: Vec<Arc<Pool>> = (spec.backend_address_pools.iter().enumerate())
             .map(|(index, source)| {
                 let pool = pool(context, index, source, findings);
-                self.pools
-                    .share((context.name.clone(), pool.name.clone()), pool)
+                self.pools.share((context.name.clone(), pool.name.clone()), pool)
             })
             .collect();
         let settings_names = names(&spec.backend_http_settings_collection, |s| &s.name);
         let collection = &spec.backend_http_settings_collection;
-        duplicates(
-            collection,
-            |s| &s.name,
-            "backendHttpSettingsCollection",
-            findings,
-        );
+        duplicates(collection, |s| &s.name, "backendHttpSettingsCollection", findings);
         let settings: Vec<Option<Arc<Settings>>> = (collection.iter().enumerate())
             .map(|(index, source)| {
                 let settings = settings(context, index, source, findings)?;
@@ -150,14 +126,8 @@ impl Translator {
                 Some(self.settings.share(key, settings))
             })
             .collect();
-        Listeners {
-            context,
-            pools,
-            pool_names,
-            settings,
-            settings_names,
-        }
-        .frontends(self, taken, findings)
+        Listeners { context, pools, pool_names, settings, settings_names }
+            .frontends(self, taken, findings)
     }
 }
 
@@ -202,9 +172,6 @@ fn find_unsupported(context: &mut Context<'_>, findings: &mut Findings<'_>) {
         }
     }
     if context.spec.enable_http2 == Some(false) {
-        findings.warn(
-            "spec.enableHttp2",
-            "HTTP/2 cannot be turned off yet: it stays on",
-        );
+        findings.warn("spec.enableHttp2", "HTTP/2 cannot be turned off yet: it stays on");
     }
 }

@@ -43,18 +43,8 @@ impl<'a> Listeners<'a, '_> {
     ) -> Vec<Frontend> {
         let spec = self.context.spec;
         duplicates(&spec.http_listeners, |l| &l.name, "httpListeners", findings);
-        duplicates(
-            &spec.frontend_ports,
-            |port| &port.name,
-            "frontendPorts",
-            findings,
-        );
-        duplicates(
-            &spec.request_routing_rules,
-            |rule| &rule.name,
-            "requestRoutingRules",
-            findings,
-        );
+        duplicates(&spec.frontend_ports, |port| &port.name, "frontendPorts", findings);
+        duplicates(&spec.request_routing_rules, |rule| &rule.name, "requestRoutingRules", findings);
         let places = names(&spec.http_listeners, |listener| &listener.name);
         let ports = names(&spec.frontend_ports, |port| &port.name);
         let mut checked: Vec<Option<Checked>> = (spec.http_listeners.iter().enumerate())
@@ -77,13 +67,8 @@ impl<'a> Listeners<'a, '_> {
                 certificate: checked.certificate,
                 rule,
             };
-            let listener = translator
-                .listeners
-                .share((self.context.name.clone(), name), listener);
-            match by_address
-                .iter_mut()
-                .find(|(address, _)| *address == checked.address)
-            {
+            let listener = translator.listeners.share((self.context.name.clone(), name), listener);
+            match by_address.iter_mut().find(|(address, _)| *address == checked.address) {
                 Some((_, listeners)) => listeners.push(listener),
                 None => by_address.push((checked.address, vec![listener])),
             }
@@ -123,12 +108,7 @@ impl<'a> Listeners<'a, '_> {
             return None;
         };
         let port_path = format!("spec.frontendPorts[{port_place}].port");
-        let port = in_range(
-            spec.frontend_ports[port_place].port,
-            1..=65535,
-            &port_path,
-            findings,
-        );
+        let port = in_range(spec.frontend_ports[port_place].port, 1..=65535, &port_path, findings);
         let hosts = hosts(source, &path, findings);
         let certificate = match (source.protocol, &source.ssl_certificate) {
             (api::Protocol::Https, Some(name)) => {
@@ -161,12 +141,7 @@ impl<'a> Listeners<'a, '_> {
             api::Protocol::Http => Protocol::Http,
             api::Protocol::Https => Protocol::Https,
         };
-        Some(Checked {
-            address,
-            protocol,
-            hosts: hosts?,
-            certificate: certificate?,
-        })
+        Some(Checked { address, protocol, hosts: hosts?, certificate: certificate? })
     }
 
     /// The address that a listener listens on.
@@ -179,10 +154,7 @@ impl<'a> Listeners<'a, '_> {
         let all = &self.context.spec.frontend_ip_configurations;
         let path = format!("{path}.frontendIPConfiguration");
         let index = match &source.frontend_ip_configuration {
-            Some(name) => match all
-                .iter()
-                .position(|configuration| configuration.name == *name)
-            {
+            Some(name) => match all.iter().position(|configuration| configuration.name == *name) {
                 Some(index) => index,
                 None => {
                     let why = format!("there is no {name:?} in frontendIPConfigurations");
@@ -251,11 +223,7 @@ impl<'a> Listeners<'a, '_> {
         // Among rules with priorities one without must not go before them.
         let last = || Priority::try_from(20_000).ok();
         let priority = priority.unwrap_or_else(|()| last());
-        Rule {
-            name: source.name.as_str().into(),
-            priority,
-            action,
-        }
+        Rule { name: source.name.as_str().into(), priority, action }
     }
 
     fn priority(
@@ -269,22 +237,13 @@ impl<'a> Listeners<'a, '_> {
         let path = format!("{path}.priority");
         let Some(value) = source.priority else {
             if rules.iter().any(|rule| rule.priority.is_some()) {
-                findings.refuse(
-                    path,
-                    "other rules have a priority: all rules need one, or none",
-                );
+                findings.refuse(path, "other rules have a priority: all rules need one, or none");
                 return Err(());
             }
             return Ok(None);
         };
-        if let Some(other) = rules[..index]
-            .iter()
-            .find(|rule| rule.priority == Some(value))
-        {
-            findings.refuse(
-                path,
-                format!("{value} is already the priority of {:?}", other.name),
-            );
+        if let Some(other) = rules[..index].iter().find(|rule| rule.priority == Some(value)) {
+            findings.refuse(path, format!("{value} is already the priority of {:?}", other.name));
             return Err(());
         }
         Priority::try_from(value)
@@ -300,10 +259,7 @@ impl<'a> Listeners<'a, '_> {
         findings: &mut Findings<'_>,
     ) -> Option<Target> {
         if source.rule_type == RuleType::PathBasedRouting {
-            findings.refuse(
-                format!("{path}.ruleType"),
-                "not supported yet: only Basic is",
-            );
+            findings.refuse(format!("{path}.ruleType"), "not supported yet: only Basic is");
             return None;
         }
         if self.context.is_refused("requestRoutingRules", index) {
@@ -327,16 +283,10 @@ impl<'a> Listeners<'a, '_> {
         let Some(settings) = &self.settings[settings] else {
             let path = format!("{path}.backendHttpSettings");
             let name = source.backend_http_settings.as_deref().unwrap_or_default();
-            findings.refuse(
-                path,
-                format!("{name:?} cannot be used: see its own problems"),
-            );
+            findings.refuse(path, format!("{name:?} cannot be used: see its own problems"));
             return None;
         };
-        Some(Target {
-            pool: self.pools[pool].clone(),
-            settings: settings.clone(),
-        })
+        Some(Target { pool: self.pools[pool].clone(), settings: settings.clone() })
     }
 }
 
@@ -368,10 +318,7 @@ fn hosts(
     let mut patterns = Vec::new();
     if let Some(name) = &source.host_name {
         if !source.host_names.is_empty() {
-            findings.refuse(
-                format!("{path}.hostNames"),
-                "it and hostName exclude each other",
-            );
+            findings.refuse(format!("{path}.hostNames"), "it and hostName exclude each other");
             return None;
         }
         match HostPattern::new(name) {
@@ -388,10 +335,7 @@ fn hosts(
         }
     }
     if source.host_names.len() > 5 {
-        findings.refuse(
-            format!("{path}.hostNames"),
-            "at most five hosts are allowed",
-        );
+        findings.refuse(format!("{path}.hostNames"), "at most five hosts are allowed");
         return None;
     }
     for (index, name) in source.host_names.iter().enumerate() {

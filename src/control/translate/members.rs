@@ -24,15 +24,9 @@ pub(super) fn pool(
     }
     if source.backend_addresses.is_empty() {
         let path = format!("spec.backendAddressPools[{index}]");
-        findings.warn(
-            path,
-            "the pool is empty: its requests are answered with 502",
-        );
+        findings.warn(path, "the pool is empty: its requests are answered with 502");
     }
-    Pool {
-        name: source.name.as_str().into(),
-        members: members.all,
-    }
+    Pool { name: source.name.as_str().into(), members: members.all }
 }
 
 /// Address, port and host name.
@@ -67,12 +61,7 @@ impl Members {
         let state = MemberState::Ready;
         match (&source.ip_address, &source.fqdn, &source.service) {
             (Some(text), None, None) => match text.parse() {
-                Ok(address) => self.push(Member {
-                    address,
-                    port: None,
-                    fqdn: None,
-                    state,
-                }),
+                Ok(address) => self.push(Member { address, port: None, fqdn: None, state }),
                 Err(_) => findings.refuse(
                     format!("{path}.ipAddress"),
                     format!("{text:?} is not an IP address; a host name goes into fqdn"),
@@ -105,12 +94,7 @@ impl Members {
         };
         for &address in &answer.addresses {
             let fqdn = Some(host.as_str().into());
-            self.push(Member {
-                address,
-                port: None,
-                fqdn,
-                state: MemberState::Ready,
-            });
+            self.push(Member { address, port: None, fqdn, state: MemberState::Ready });
         }
         if let Some(error) = &answer.error {
             let kept = match answer.addresses.len() {
@@ -137,13 +121,10 @@ impl Members {
             let why = format!("Service {name} is an ExternalName; write its name as fqdn");
             return findings.refuse(format!("{path}.name"), why);
         }
-        let port = service
-            .ports
-            .iter()
-            .find(|(name, number)| match &source.port {
-                IntOrString::Int(wanted) => wanted == number,
-                IntOrString::String(wanted) => wanted == name,
-            });
+        let port = service.ports.iter().find(|(name, number)| match &source.port {
+            IntOrString::Int(wanted) => wanted == number,
+            IntOrString::String(wanted) => wanted == name,
+        });
         let Some((port, _)) = port else {
             let has = service.ports.iter().map(|(name, number)| match &**name {
                 "" => number.to_string(),
@@ -153,30 +134,18 @@ impl Members {
             let why = format!("Service {name} has no such port; it has {has}");
             return findings.unresolved(format!("{path}.port"), why);
         };
-        let slices = context
-            .resources
-            .slices
-            .get(&name)
-            .map_or(&[][..], Vec::as_slice);
+        let slices = context.resources.slices.get(&name).map_or(&[][..], Vec::as_slice);
         let before = self.all.len();
         for slice in slices {
             let Some((_, number)) = slice.ports.iter().find(|(name, _)| name == port) else {
                 continue;
             };
             for &(address, state) in &slice.endpoints {
-                self.push(Member {
-                    address,
-                    port: Some(*number),
-                    fqdn: None,
-                    state,
-                });
+                self.push(Member { address, port: Some(*number), fqdn: None, state });
             }
         }
         if self.all.len() == before {
-            findings.warn(
-                path,
-                format!("Service {name} has no endpoints on this port"),
-            );
+            findings.warn(path, format!("Service {name} has no endpoints on this port"));
         }
     }
 }

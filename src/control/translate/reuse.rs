@@ -14,10 +14,7 @@ pub(super) struct Reuse<K, V> {
 
 impl<K, V> Default for Reuse<K, V> {
     fn default() -> Self {
-        Self {
-            last: HashMap::new(),
-            now: HashMap::new(),
-        }
+        Self { last: HashMap::new(), now: HashMap::new() }
     }
 }
 

@@ -28,12 +28,8 @@ pub(super) fn settings(
     let path = format!("spec.backendHttpSettingsCollection[{index}]");
     let mut usable = !context.is_refused("backendHttpSettingsCollection", index);
     let port = in_range(source.port, 1..=65535, &format!("{path}.port"), findings);
-    let timeout = in_range(
-        source.request_timeout,
-        1..=86400,
-        &format!("{path}.requestTimeout"),
-        findings,
-    );
+    let timeout =
+        in_range(source.request_timeout, 1..=86400, &format!("{path}.requestTimeout"), findings);
     if source.cookie_based_affinity == CookieBasedAffinity::Enabled {
         let why = "not supported yet: rules with these settings are refused";
         findings.refuse(format!("{path}.cookieBasedAffinity"), why);
@@ -89,17 +85,12 @@ pub(super) fn in_range<T: PartialOrd + Display + Copy>(
     if range.contains(&value) {
         return Some(value);
     }
-    findings.refuse(
-        path,
-        format!("{value} is not within {} to {}", range.start(), range.end()),
-    );
+    findings.refuse(path, format!("{value} is not within {} to {}", range.start(), range.end()));
     None
 }
 
 fn hostname(text: &str, path: String, findings: &mut Findings<'_>) -> Option<Hostname> {
-    Hostname::new(text)
-        .map_err(|error| findings.refuse(path, format!("{text:?}: {error}")))
-        .ok()
+    Hostname::new(text).map_err(|error| findings.refuse(path, format!("{text:?}: {error}"))).ok()
 }
 
 fn host_override(
@@ -107,10 +98,7 @@ fn host_override(
     path: &str,
     findings: &mut Findings<'_>,
 ) -> Option<HostOverride> {
-    match (
-        &source.host_name,
-        source.pick_host_name_from_backend_address,
-    ) {
+    match (&source.host_name, source.pick_host_name_from_backend_address) {
         (None, false) => Some(HostOverride::Keep),
         (None, true) => Some(HostOverride::FromMember),
         (Some(name), false) => {
@@ -149,12 +137,7 @@ fn probe(
     path: &str,
     findings: &mut Findings<'_>,
 ) -> Option<Probe> {
-    let Some(index) = context
-        .spec
-        .probes
-        .iter()
-        .position(|probe| probe.name == name)
-    else {
+    let Some(index) = context.spec.probes.iter().position(|probe| probe.name == name) else {
         let why = format!("there is no {name:?} in probes");
         findings.unresolved(format!("{path}.probe"), why);
         return None;
@@ -162,17 +145,11 @@ fn probe(
     let source = &context.spec.probes[index];
     let path = format!("spec.probes[{index}]");
     if source.protocol != settings.protocol {
-        let why = format!(
-            "it differs from the protocol of {:?}, which use it",
-            settings.name
-        );
+        let why = format!("it differs from the protocol of {:?}, which use it", settings.name);
         findings.refuse(format!("{path}.protocol"), why);
         return None;
     }
-    let host = match (
-        &source.host,
-        source.pick_host_name_from_backend_http_settings,
-    ) {
+    let host = match (&source.host, source.pick_host_name_from_backend_http_settings) {
         (None, false) => Some(ProbeHost::Default),
         (None, true) => Some(ProbeHost::FromSettings),
         (Some(name), false) => {
@@ -185,15 +162,9 @@ fn probe(
         }
     };
     let target_is_right = source.path.starts_with('/')
-        && source
-            .path
-            .bytes()
-            .all(|byte| (0x21..0x7f).contains(&byte) && byte != b'#');
+        && source.path.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b'#');
     if !target_is_right {
-        let why = format!(
-            "{:?} does not begin with / or has characters no path has",
-            source.path
-        );
+        let why = format!("{:?} does not begin with / or has characters no path has", source.path);
         findings.refuse(format!("{path}.path"), why);
     }
     let mut number = |value: i32, range, field: &str| {

@@ -66,11 +66,7 @@ fn outcome(text: &str) -> String {
 
 fn rules(snapshot: &Snapshot) -> String {
     let mut told = String::new();
-    for frontend in snapshot
-        .gateways
-        .iter()
-        .flat_map(|gateway| &gateway.frontends)
-    {
+    for frontend in snapshot.gateways.iter().flat_map(|gateway| &gateway.frontends) {
         for listener in frontend.listeners() {
             let hosts: Vec<&str> = listener.hosts.iter().map(|host| host.as_str()).collect();
             let to = match &listener.rule.action {
@@ -241,15 +237,9 @@ fn what_is_wrong_is_refused_alone_and_says_where_and_why() {
         for (name, expected) in [(" web [] -> ", web), (" a [a.example *.a.example] -> ", a)] {
             let line = told.lines().find(|line| line.contains(name));
             let served = line.map_or("", |line| line.split(" -> ").nth(1).unwrap());
-            let right = if expected.is_empty() {
-                served.is_empty()
-            } else {
-                served.starts_with(expected)
-            };
-            assert!(
-                right,
-                "{to}: {name:?} is {served:?}, not {expected:?}\n{told}"
-            );
+            let right =
+                if expected.is_empty() { served.is_empty() } else { served.starts_with(expected) };
+            assert!(right, "{to}: {name:?} is {served:?}, not {expected:?}\n{told}");
         }
     }
 }
@@ -259,15 +249,8 @@ fn the_second_gateway_on_an_address_is_refused_and_the_first_goes_on() {
     let second = DOCUMENT.replace("name: chat}\nspec", "name: second}\nspec");
     let second = second.split("---").next().unwrap();
     let told = outcome(&format!("{DOCUMENT}---\n{second}"));
-    assert!(
-        told.contains("127.0.0.1:80 is already taken by gateway default/chat"),
-        "{told}"
-    );
-    assert_eq!(
-        told.lines().filter(|line| line.contains(" -> ")).count(),
-        2,
-        "{told}"
-    );
+    assert!(told.contains("127.0.0.1:80 is already taken by gateway default/chat"), "{told}");
+    assert_eq!(told.lines().filter(|line| line.contains(" -> ")).count(), 2, "{told}");
 }
 
 #[test]
@@ -279,10 +262,7 @@ fn what_stays_equal_stays_the_same_in_memory() {
     files.read_first().unwrap();
     let mut translator = Translator::new(IpAddr::from([127, 0, 0, 1]));
     let first = translator.translate(&files.resources().0).snapshot;
-    assert!(std::sync::Arc::ptr_eq(
-        &first,
-        &translator.translate(&files.resources().0).snapshot
-    ));
+    assert!(std::sync::Arc::ptr_eq(&first, &translator.translate(&files.resources().0).snapshot));
     std::fs::write(&file, DOCUMENT.replace("'*.a.example'", "'*.b.example'")).unwrap();
     assert!(files.read_changed().0);
     let second = translator.translate(&files.resources().0).snapshot;
@@ -294,8 +274,5 @@ fn what_stays_equal_stays_the_same_in_memory() {
         Action::Refuse => panic!("refused"),
     };
     assert!(!std::sync::Arc::ptr_eq(&before[1], &after[1]));
-    assert!(std::sync::Arc::ptr_eq(
-        &target(&before[1]),
-        &target(&after[1])
-    ));
+    assert!(std::sync::Arc::ptr_eq(&target(&before[1]), &target(&after[1])));
 }

@@ -231,10 +231,7 @@ mod tests {
             sent: 2,
             took: Duration::from_millis(1500),
             transaction_id: "0123",
-            tls: Some(TlsInfo {
-                protocol: "TLSv1_3",
-                cipher: "C",
-            }),
+            tls: Some(TlsInfo { protocol: "TLSv1_3", cipher: "C" }),
             server: Some(SocketAddr::from(([10, 0, 0, 2], 80))),
             server_status: Some(101),
             server_latency: Some(Duration::from_micros(1234)),

@@ -34,9 +34,7 @@ enum Job {
 
 impl fmt::Debug for AccessLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessLog")
-            .field("dropped", &self.dropped())
-            .finish_non_exhaustive()
+        f.debug_struct("AccessLog").field("dropped", &self.dropped()).finish_non_exhaustive()
     }
 }
 
@@ -57,22 +55,13 @@ impl AccessLog {
     pub fn file(path: &Path) -> io::Result<Self> {
         let path = path.to_owned();
         let file = BufWriter::new(append(&path)?);
-        Self::start(Out::File {
-            path,
-            file,
-            looked: Instant::now(),
-        })
+        Self::start(Out::File { path, file, looked: Instant::now() })
     }
 
     fn start(out: Out) -> io::Result<Self> {
         let (queue, jobs) = sync_channel(QUEUE);
-        std::thread::Builder::new()
-            .name("access-log".into())
-            .spawn(move || run(out, &jobs))?;
-        Ok(Self(Arc::new(Inner {
-            queue,
-            dropped: AtomicU64::new(0),
-        })))
+        std::thread::Builder::new().name("access-log".into()).spawn(move || run(out, &jobs))?;
+        Ok(Self(Arc::new(Inner { queue, dropped: AtomicU64::new(0) })))
     }
 
     /// Hands a line to the writer, or drops it if too many wait.
@@ -99,11 +88,7 @@ impl AccessLog {
 
 enum Out {
     Stdout(io::Stdout),
-    File {
-        path: PathBuf,
-        file: BufWriter<File>,
-        looked: Instant,
-    },
+    File { path: PathBuf, file: BufWriter<File>, looked: Instant },
 }
 
 fn append(path: &Path) -> io::Result<File> {

@@ -13,9 +13,7 @@ fn main() {
 #[divan::bench(args = RULES)]
 fn first(bencher: Bencher<'_, '_>, rules: usize) {
     let snapshot = snapshot_of(rules);
-    bencher
-        .with_inputs(Compile::default)
-        .bench_refs(|compile| compile.apply(&snapshot));
+    bencher.with_inputs(Compile::default).bench_refs(|compile| compile.apply(&snapshot));
 }
 
 #[divan::bench(args = RULES)]

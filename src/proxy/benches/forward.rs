@@ -34,10 +34,7 @@ fn serve(mut tcp: TcpStream) {
     let _ = tcp.set_nodelay(true);
     let mut buffer = [0; 4096];
     while matches!(tcp.read(&mut buffer), Ok(read) if read > 0) {
-        if tcp
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-            .is_err()
-        {
+        if tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err() {
             return;
         }
     }
@@ -53,40 +50,20 @@ fn snapshot(listen: SocketAddr, member: SocketAddr) -> Snapshot {
         host: HostOverride::Keep,
         probe: Probe::default(),
     };
-    let member = Member {
-        address: member.ip(),
-        port: None,
-        fqdn: None,
-        state: MemberState::Ready,
-    };
-    let pool = Pool {
-        name: "p".into(),
-        members: vec![member],
-    };
-    let target = Target {
-        pool: Arc::new(pool),
-        settings: Arc::new(settings),
-    };
+    let member = Member { address: member.ip(), port: None, fqdn: None, state: MemberState::Ready };
+    let pool = Pool { name: "p".into(), members: vec![member] };
+    let target = Target { pool: Arc::new(pool), settings: Arc::new(settings) };
     let action = Action::Forward(Arc::new(target));
     let listener = Listener {
         name: "l".into(),
         protocol: Protocol::Http,
         hosts: Vec::new(),
         certificate: None,
-        rule: Rule {
-            name: "r".into(),
-            priority: None,
-            action,
-        },
+        rule: Rule { name: "r".into(), priority: None, action },
     };
     let frontend = Frontend::new(listen, vec![Arc::new(listener)]).expect("a frontend");
     let name = ObjectName::new("default", "bench");
-    Snapshot {
-        gateways: vec![Arc::new(Gateway {
-            name,
-            frontends: vec![frontend],
-        })],
-    }
+    Snapshot { gateways: vec![Arc::new(Gateway { name, frontends: vec![frontend] })] }
 }
 
 #[divan::bench(sample_count = 50, sample_size = 200)]
@@ -94,16 +71,12 @@ fn one_request(bencher: Bencher<'_, '_>) {
     let listen = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
     let listen = listen.expect("a free port");
     let proxy = Proxy::start(tidegate_proxy::Settings::new(NonZeroUsize::MIN)).expect("a proxy");
-    proxy
-        .apply(Arc::new(snapshot(listen, back_end())))
-        .expect("a table");
+    proxy.apply(Arc::new(snapshot(listen, back_end()))).expect("a table");
     let mut client = TcpStream::connect(listen).expect("a connection");
     client.set_nodelay(true).expect("no delay");
     let mut buffer = [0; 4096];
     bencher.bench_local(|| {
-        client
-            .write_all(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
-            .expect("sent");
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").expect("sent");
         let read = client.read(&mut buffer).expect("answered");
         assert!(buffer[..read].ends_with(b"ok"));
     });

@@ -42,16 +42,7 @@ impl Client {
         let text = peer.to_string();
         let forwarded_for =
             HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        Self {
-            core,
-            slot,
-            peer,
-            forwarded_for,
-            tls,
-            ticket,
-            http2,
-            serving: AtomicU32::new(0),
-        }
+        Self { core, slot, peer, forwarded_for, tls, ticket, http2, serving: AtomicU32::new(0) }
     }
 
     /// A request began: no deadline runs while one is served.
@@ -66,11 +57,7 @@ impl Client {
         if self.serving.fetch_sub(1, Ordering::Relaxed) == 1 {
             let timeouts = &self.core.shared.timeouts;
             self.ticket.set_quiet();
-            self.ticket.arm(if self.http2 {
-                timeouts.http2_idle
-            } else {
-                timeouts.keep_alive
-            });
+            self.ticket.arm(if self.http2 { timeouts.http2_idle } else { timeouts.keep_alive });
         }
     }
 }

@@ -34,11 +34,7 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(crate) fn new(io: Io) -> Self {
-        Self {
-            io,
-            ahead: Box::default(),
-            head_watch: None,
-        }
+        Self { io, ahead: Box::default(), head_watch: None }
     }
 
     /// Begins with bytes that were read already, and arms the ticket's deadline with `limit` at the
@@ -49,11 +45,7 @@ impl Stream {
         ticket: Arc<Ticket>,
         limit: Duration,
     ) -> Self {
-        Self {
-            io,
-            ahead,
-            head_watch: Some((ticket, limit)),
-        }
+        Self { io, ahead, head_watch: Some((ticket, limit)) }
     }
 
     /// The bytes alone.

@@ -20,20 +20,14 @@ pub(crate) struct Registry<T> {
 
 impl<T> Registry<T> {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            entries: Mutex::new(Slab::new()),
-            open: AtomicUsize::new(0),
-        })
+        Arc::new(Self { entries: Mutex::new(Slab::new()), open: AtomicUsize::new(0) })
     }
 
     /// Enters a ticket until the guard is dropped.
     pub(crate) fn enter(self: &Arc<Self>, ticket: Arc<Ticket>, owner: T) -> Entered<T> {
         self.open.fetch_add(1, Ordering::Relaxed);
         let key = self.entries.lock().insert((ticket, owner));
-        Entered {
-            registry: self.clone(),
-            key,
-        }
+        Entered { registry: self.clone(), key }
     }
 
     /// How many are open.
@@ -94,11 +88,8 @@ mod tests {
     async fn a_walk_meets_every_ticket_and_none_that_left() {
         let registry = Registry::new();
         let tickets: Vec<_> = (0..1000).map(|_| Arc::new(Ticket::new())).collect();
-        let mut entered: Vec<_> = tickets
-            .iter()
-            .enumerate()
-            .map(|(n, t)| registry.enter(t.clone(), n))
-            .collect();
+        let mut entered: Vec<_> =
+            tickets.iter().enumerate().map(|(n, t)| registry.enter(t.clone(), n)).collect();
         entered.truncate(700);
         assert_eq!(registry.open(), 700);
         registry
@@ -109,11 +100,7 @@ mod tests {
             })
             .await;
         for (n, ticket) in tickets.iter().enumerate() {
-            let expected = if n % 2 == 0 && n < 700 {
-                Order::Abort
-            } else {
-                Order::None
-            };
+            let expected = if n % 2 == 0 && n < 700 { Order::Abort } else { Order::None };
             assert_eq!(ticket.order(), expected, "{n}");
         }
         drop(entered);

@@ -55,19 +55,13 @@ async fn connection(core: Arc<Core>, slot: usize, tcp: TcpStream, peer: SocketAd
         None => return,
     };
     let ticket = Arc::new(Ticket::new());
-    let _entered = core
-        .connections
-        .enter(ticket.clone(), Owner::Client { slot });
+    let _entered = core.connections.enter(ticket.clone(), Owner::Client { slot });
     let _counted = core.clients.enter(ticket.clone(), ());
     let process = core.shared.metrics.process();
     process.connection_opened(core.id, profile.is_some());
     match profile {
         None => {
-            http1(
-                Client::new(core.clone(), slot, peer, None, false, ticket),
-                Io::Plain(tcp),
-            )
-            .await
+            http1(Client::new(core.clone(), slot, peer, None, false, ticket), Io::Plain(tcp)).await
         }
         Some(config) => {
             ticket.arm(core.shared.timeouts.handshake);
@@ -109,16 +103,12 @@ async fn handshake(
     ticket.disarm();
     let process = core.shared.metrics.process();
     process.tls_handshake(core.id, matches!(accepted, Some(Ok(_))), started.elapsed());
-    let tls = accepted?
-        .inspect_err(|error| tracing::debug!(%error, "TLS handshake failed"))
-        .ok()?;
+    let tls =
+        accepted?.inspect_err(|error| tracing::debug!(%error, "TLS handshake failed")).ok()?;
     let (_, session) = tls.get_ref();
     let http2 = session.alpn_protocol() == Some(b"h2");
     let info = TlsInfo {
-        protocol: session
-            .protocol_version()
-            .and_then(|v| v.as_str())
-            .unwrap_or("unknown"),
+        protocol: session.protocol_version().and_then(|v| v.as_str()).unwrap_or("unknown"),
         cipher: session
             .negotiated_cipher_suite()
             .and_then(|suite| suite.suite().as_str())
@@ -155,10 +145,7 @@ async fn http1(client: Client, io: Io) {
         async move { Ok::<_, Infallible>(request::serve(client, request).await) }
     });
     let mut builder = http1::Builder::new();
-    builder
-        .header_read_timeout(None)
-        .max_buf_size(HEAD_LIMIT)
-        .preserve_header_case(keeps_case);
+    builder.header_read_timeout(None).max_buf_size(HEAD_LIMIT).preserve_header_case(keeps_case);
     let mut connection = builder.serve_connection(io, service).with_upgrades();
     let mut graceful = false;
     let late = poll_fn(|cx| {
@@ -216,8 +203,7 @@ async fn read_ahead(mut io: Io, ticket: &Ticket) -> Option<(Io, Box<[u8]>)> {
 /// keeping them costs a tenth of a request. Clients open a connection of its own for a WebSocket.
 fn begins_with_upgrade(head: &[u8]) -> bool {
     const FIELD: &[u8] = b"\nupgrade:";
-    head.windows(FIELD.len())
-        .any(|window| window[0] == b'\n' && window.eq_ignore_ascii_case(FIELD))
+    head.windows(FIELD.len()).any(|window| window[0] == b'\n' && window.eq_ignore_ascii_case(FIELD))
 }
 
 /// Says something to a client that is not served, and ends the connection.

@@ -65,10 +65,7 @@ pub(crate) struct Ticket {
 
 impl Ticket {
     pub(crate) fn new() -> Self {
-        Self {
-            deadline: AtomicU64::new(NEVER),
-            ..Self::default()
-        }
+        Self { deadline: AtomicU64::new(NEVER), ..Self::default() }
     }
 
     /// Sets the deadline, unless the last one fired already.
@@ -109,15 +106,10 @@ impl Ticket {
             return;
         }
         let fired =
-            self.deadline
-                .compare_exchange(deadline, FIRED, Ordering::AcqRel, Ordering::Relaxed);
+            self.deadline.compare_exchange(deadline, FIRED, Ordering::AcqRel, Ordering::Relaxed);
         if fired.is_ok() {
             let blame_client = deadline & CLIENT != 0;
-            self.give(if blame_client {
-                Order::ClientStalled
-            } else {
-                Order::Expired
-            });
+            self.give(if blame_client { Order::ClientStalled } else { Order::Expired });
         }
     }
 

@@ -77,24 +77,13 @@ pub(crate) struct TunnelOwner {
 #[derive(Debug)]
 pub(crate) enum Message {
     /// Accept on this socket.
-    Listen {
-        slot: usize,
-        socket: std::net::TcpListener,
-    },
+    Listen { slot: usize, socket: std::net::TcpListener },
     /// Stop accepting for this frontend, finish its requests, and end what is left of them.
     Unlisten { slot: usize, after: Duration },
     /// Serve a connection that another core accepted.
-    Serve {
-        slot: usize,
-        tcp: std::net::TcpStream,
-        peer: SocketAddr,
-    },
+    Serve { slot: usize, tcp: std::net::TcpStream, peer: SocketAddr },
     /// End what belongs to this after a time, unless it has come back by then.
-    Leave {
-        scope: Arc<Scope>,
-        epoch: u64,
-        after: Duration,
-    },
+    Leave { scope: Arc<Scope>, epoch: u64, after: Duration },
     /// Stop accepting, finish requests, begin no new ones.
     Drain,
     /// End everything.

@@ -21,23 +21,13 @@ use crate::listen::accept;
 /// # Errors
 /// If the system gives no thread or no event queue.
 pub(crate) fn spawn(core: Arc<Core>, messages: mpsc::UnboundedReceiver<Message>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    std::thread::Builder::new()
-        .name(format!("core-{}", core.id.index()))
-        .spawn(move || {
-            let guard = EndProcess;
-            runtime.block_on(
-                Loop {
-                    core,
-                    listening: HashMap::new(),
-                    leaving: Vec::new(),
-                }
-                .run(messages),
-            );
-            std::mem::forget(guard);
-        })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name(format!("core-{}", core.id.index())).spawn(move || {
+        let guard = EndProcess;
+        runtime
+            .block_on(Loop { core, listening: HashMap::new(), leaving: Vec::new() }.run(messages));
+        std::mem::forget(guard);
+    })?;
     Ok(())
 }
 
@@ -101,16 +91,8 @@ impl Loop {
                 Ok(tcp) => serve::spawn(&self.core, slot, tcp, peer),
                 Err(error) => tracing::warn!(%error, "a connection could not change its core"),
             },
-            Message::Leave {
-                scope,
-                epoch,
-                after,
-            } => {
-                self.leaving.push(Leaving {
-                    scope,
-                    epoch,
-                    due: clock::renew() + millis(after),
-                });
+            Message::Leave { scope, epoch, after } => {
+                self.leaving.push(Leaving { scope, epoch, due: clock::renew() + millis(after) });
             }
             Message::Drain => {
                 for (_, task) in self.listening.drain() {
@@ -119,14 +101,8 @@ impl Loop {
                 self.finish_clients(None, Order::Graceful).await;
             }
             Message::Abort => {
-                self.core
-                    .connections
-                    .walk(|ticket, _| ticket.give(Order::Abort))
-                    .await;
-                self.core
-                    .tunnels
-                    .walk(|ticket, _| ticket.give(Order::Abort))
-                    .await;
+                self.core.connections.walk(|ticket, _| ticket.give(Order::Abort)).await;
+                self.core.tunnels.walk(|ticket, _| ticket.give(Order::Abort)).await;
             }
         }
     }
@@ -155,17 +131,13 @@ impl Loop {
 
     async fn sweep(&mut self) {
         let now = clock::renew();
-        self.core
-            .connections
-            .walk(|ticket, _| ticket.sweep(now))
-            .await;
+        self.core.connections.walk(|ticket, _| ticket.sweep(now)).await;
         self.end_leaving(now).await;
     }
 
     /// Ends what belongs to scopes whose time is up.
     async fn end_leaving(&mut self, now: u64) {
-        self.leaving
-            .retain(|leaving| leaving.scope.left_in(leaving.epoch));
+        self.leaving.retain(|leaving| leaving.scope.left_in(leaving.epoch));
         let mut due: Vec<u64> = Vec::new();
         self.leaving.retain(|leaving| {
             let up = leaving.due <= now;

@@ -18,10 +18,7 @@ pub(crate) struct Scope {
 
 impl Scope {
     pub(crate) fn new() -> Self {
-        Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
-            left: AtomicU64::new(0),
-        }
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), left: AtomicU64::new(0) }
     }
 
     /// The identity, unique in the process.

@@ -99,28 +99,17 @@ impl Health {
 
     /// Probes that succeeded and that failed.
     pub(crate) fn counts(&self) -> (u64, u64) {
-        (
-            self.succeeded.load(Ordering::Relaxed),
-            self.failed.load(Ordering::Relaxed),
-        )
+        (self.succeeded.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
     }
 
     /// Takes what a probe found; `true` if the state is another one now.
     pub(super) fn set(&self, state: HealthState, healthy: bool, detail: String) -> bool {
-        let count = if healthy {
-            &self.succeeded
-        } else {
-            &self.failed
-        };
+        let count = if healthy { &self.succeeded } else { &self.failed };
         count.fetch_add(1, Ordering::Relaxed);
         let mut told = self.told.lock();
         let changed = told.state != state;
         if changed {
-            *told = HealthStatus {
-                state,
-                since: now(),
-                detail,
-            };
+            *told = HealthStatus { state, since: now(), detail };
             self.state.store(state as u8, Ordering::Release);
         } else {
             told.detail = detail;

@@ -25,25 +25,19 @@ pub(super) async fn ask(spec: &ProbeSpec) -> (bool, String) {
             (true, format!("{status} in {took:.1} ms"))
         }
         Ok(Err(why)) => (false, why),
-        Err(_) => (
-            false,
-            format!("timeout after {} s", spec.probe.timeout.as_secs()),
-        ),
+        Err(_) => (false, format!("timeout after {} s", spec.probe.timeout.as_secs())),
     }
 }
 
 async fn exchange(spec: &ProbeSpec) -> Result<u16, String> {
-    let tcp = TcpStream::connect(spec.address)
-        .await
-        .map_err(|error| format!("connect: {error}"))?;
+    let tcp =
+        TcpStream::connect(spec.address).await.map_err(|error| format!("connect: {error}"))?;
     let io = match &spec.tls {
         None => Io::Plain(tcp),
         Some((config, name)) => {
             let connector = TlsConnector::from(config.clone());
             let tls = connector.connect(name.clone(), tcp).await;
-            Io::Tls(Box::new(
-                tls.map_err(|error| format!("TLS: {error}"))?.into(),
-            ))
+            Io::Tls(Box::new(tls.map_err(|error| format!("TLS: {error}"))?.into()))
         }
     };
     let (mut sender, connection) =
@@ -52,19 +46,11 @@ async fn exchange(spec: &ProbeSpec) -> Result<u16, String> {
             .map_err(|error| format!("HTTP: {error}"))?;
     let answer = async {
         let request = request(spec)?;
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|e| format!("HTTP: {e}"))?;
+        let response = sender.send_request(request).await.map_err(|e| format!("HTTP: {e}"))?;
         let status = response.status().as_u16();
         if !spec.probe.matching.takes_status(status) {
-            let ranges: Vec<String> = spec
-                .probe
-                .matching
-                .statuses
-                .iter()
-                .map(ToString::to_string)
-                .collect();
+            let ranges: Vec<String> =
+                spec.probe.matching.statuses.iter().map(ToString::to_string).collect();
             return Err(format!("status {status} not in {}", ranges.join(", ")));
         }
         let wanted = spec.probe.matching.body();
@@ -105,10 +91,7 @@ async fn contains(mut body: hyper::body::Incoming, wanted: &str) -> Result<bool,
         let from = seen.len().saturating_sub(wanted.len() - 1);
         let room = BODY_LIMIT - seen.len();
         seen.extend_from_slice(&data[..data.len().min(room)]);
-        if seen[from..]
-            .windows(wanted.len())
-            .any(|window| window == wanted.as_bytes())
-        {
+        if seen[from..].windows(wanted.len()).any(|window| window == wanted.as_bytes()) {
             return Ok(true);
         }
         if seen.len() == BODY_LIMIT {

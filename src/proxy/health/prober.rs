@@ -39,11 +39,7 @@ impl Drop for Loop {
 
 impl Prober {
     pub(crate) fn new(runtime: Handle, changes: Arc<watch::Sender<u64>>) -> Self {
-        Self {
-            runtime,
-            changes,
-            loops: Mutex::new(HashMap::new()),
-        }
+        Self { runtime, changes, loops: Mutex::new(HashMap::new()) }
     }
 
     /// Probes exactly these from now on: those that were probed before go on undisturbed, new ones
@@ -55,10 +51,7 @@ impl Prober {
             let key = Arc::as_ptr(&health).addr();
             let running = before.remove(&key).unwrap_or_else(|| {
                 let probing = probe(health.clone(), self.changes.clone());
-                Loop {
-                    _health: health,
-                    task: self.runtime.spawn(probing),
-                }
+                Loop { _health: health, task: self.runtime.spawn(probing) }
             });
             loops.insert(key, running);
         }

@@ -18,32 +18,18 @@ pub(super) struct Verdict {
 
 impl Verdict {
     pub(super) fn unknown() -> Self {
-        Self {
-            state: HealthState::Unknown,
-            failures: 0,
-            was_up: false,
-            retry: FIRST_RETRY,
-        }
+        Self { state: HealthState::Unknown, failures: 0, was_up: false, retry: FIRST_RETRY }
     }
 
     /// Goes on from what another probe of the same member found.
     pub(super) fn after(state: HealthState) -> Self {
-        Self {
-            state,
-            was_up: state == HealthState::Up,
-            ..Self::unknown()
-        }
+        Self { state, was_up: state == HealthState::Up, ..Self::unknown() }
     }
 
     /// Takes an answer; how long after its start the next probe is due.
     pub(super) fn take(&mut self, healthy: bool, threshold: u32, interval: Duration) -> Duration {
         if healthy {
-            *self = Self {
-                state: HealthState::Up,
-                failures: 0,
-                was_up: true,
-                retry: FIRST_RETRY,
-            };
+            *self = Self { state: HealthState::Up, failures: 0, was_up: true, retry: FIRST_RETRY };
             return interval;
         }
         self.failures = self.failures.saturating_add(1);
@@ -74,9 +60,7 @@ mod tests {
     #[test]
     fn a_member_that_starts_late_is_asked_soon_and_then_at_its_interval() {
         let mut verdict = Verdict::unknown();
-        let due: Vec<u128> = (0..6)
-            .map(|_| verdict.take(false, 3, INTERVAL).as_millis())
-            .collect();
+        let due: Vec<u128> = (0..6).map(|_| verdict.take(false, 3, INTERVAL).as_millis()).collect();
         assert_eq!(due, [100, 200, 400, 800, 1000, 1000]);
         assert_eq!(verdict.take(true, 3, INTERVAL), INTERVAL);
         assert_eq!(verdict.take(false, 3, INTERVAL), INTERVAL);

@@ -27,9 +27,8 @@ async fn serve(
             let answer = answer.clone();
             let service = service_fn(move |request| {
                 let (status, body) = answer(&request);
-                let response = Response::builder()
-                    .status(status)
-                    .body(Full::new(Bytes::from(body)));
+                let response =
+                    Response::builder().status(status).body(Full::new(Bytes::from(body)));
                 async move { Ok::<_, Infallible>(response.unwrap()) }
             });
             let serving = hyper::server::conn::http1::Builder::new();
@@ -40,12 +39,7 @@ async fn serve(
 }
 
 fn spec(address: SocketAddr, probe: Probe) -> ProbeSpec {
-    ProbeSpec {
-        address,
-        tls: None,
-        host: HeaderValue::from_static("h.example"),
-        probe,
-    }
+    ProbeSpec { address, tls: None, host: HeaderValue::from_static("h.example"), probe }
 }
 
 #[tokio::test]
@@ -55,10 +49,7 @@ async fn a_probe_asks_for_its_path_with_its_host_and_judges_status_and_body() {
         (if right { 204 } else { 500 }, String::new())
     })
     .await;
-    let probe = Probe {
-        path: "/healthz?x=1".into(),
-        ..Probe::default()
-    };
+    let probe = Probe { path: "/healthz?x=1".into(), ..Probe::default() };
     let (healthy, detail) = ask(&spec(address, probe)).await;
     assert!(healthy && detail.starts_with("204 in "), "{detail}");
 
@@ -72,14 +63,7 @@ async fn the_text_is_found_wherever_it_stands_in_the_body() {
     let address = serve(|_| (200, format!("{}all is well", "x".repeat(50_000)))).await;
     for (wanted, expected) in [("all is well", true), ("xall", true), ("nothing", false)] {
         let matching = ProbeMatch::new(vec![], wanted).unwrap();
-        let (healthy, detail) = ask(&spec(
-            address,
-            Probe {
-                matching,
-                ..Probe::default()
-            },
-        ))
-        .await;
+        let (healthy, detail) = ask(&spec(address, Probe { matching, ..Probe::default() })).await;
         assert_eq!(healthy, expected, "{wanted}: {detail}");
     }
 }
@@ -88,14 +72,8 @@ async fn the_text_is_found_wherever_it_stands_in_the_body() {
 async fn a_member_that_does_not_answer_says_so() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent = listener.local_addr().unwrap();
-    let probe = Probe {
-        timeout: Duration::from_millis(50),
-        ..Probe::default()
-    };
-    assert_eq!(
-        ask(&spec(silent, probe.clone())).await.1,
-        "timeout after 0 s"
-    );
+    let probe = Probe { timeout: Duration::from_millis(50), ..Probe::default() };
+    assert_eq!(ask(&spec(silent, probe.clone())).await.1, "timeout after 0 s");
     drop(listener);
     let (healthy, detail) = ask(&spec(silent, probe)).await;
     assert!(!healthy && detail.starts_with("connect: "), "{detail}");
@@ -129,26 +107,17 @@ async fn an_https_member_is_asked_by_a_name_that_its_certificate_has() {
         }
     });
     let roots = TrustedRoots::from_pem(made.cert.pem().as_bytes()).unwrap();
-    let config = crate::tls::Backends::new()
-        .config(&Trust::Roots(Arc::new(roots)))
-        .unwrap();
+    let config = crate::tls::Backends::new().config(&Trust::Roots(Arc::new(roots))).unwrap();
     for (name, expected) in [("m.example", true), ("other.example", false)] {
         let tls = Some((config.clone(), name.try_into().unwrap()));
-        let (healthy, detail) = ask(&ProbeSpec {
-            tls,
-            ..spec(address, Probe::default())
-        })
-        .await;
+        let (healthy, detail) = ask(&ProbeSpec { tls, ..spec(address, Probe::default()) }).await;
         assert_eq!(healthy, expected, "{name}: {detail}");
     }
 }
 
 #[tokio::test]
 async fn probes_take_members_in_and_out_and_leave_the_others_alone() {
-    let (asked, answers) = (
-        Arc::new(AtomicUsize::new(0)),
-        Arc::new(AtomicUsize::new(200)),
-    );
+    let (asked, answers) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(200)));
     let counted = (asked.clone(), answers.clone());
     let address = serve(move |_| {
         counted.0.fetch_add(1, Ordering::SeqCst);
@@ -157,11 +126,8 @@ async fn probes_take_members_in_and_out_and_leave_the_others_alone() {
     .await;
     let changes = Arc::new(watch::Sender::new(0));
     let prober = Prober::new(tokio::runtime::Handle::current(), changes.clone());
-    let probe = Probe {
-        interval: Duration::from_millis(20),
-        unhealthy_threshold: 2,
-        ..Probe::default()
-    };
+    let probe =
+        Probe { interval: Duration::from_millis(20), unhealthy_threshold: 2, ..Probe::default() };
     let health = Health::new(spec(address, probe.clone()), "test".into());
     assert!(health.is_unknown());
     let mut seen = changes.subscribe();

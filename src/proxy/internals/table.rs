@@ -66,11 +66,7 @@ impl Default for Compile {
 impl Compile {
     /// Compiles a snapshot on top of the last; the table before, and the identities that left.
     fn step(&mut self, snapshot: &Snapshot) -> (Arc<Table>, HashSet<u64>) {
-        for frontend in snapshot
-            .gateways
-            .iter()
-            .flat_map(|gateway| &gateway.frontends)
-        {
+        for frontend in snapshot.gateways.iter().flat_map(|gateway| &gateway.frontends) {
             let next = self.slots.len();
             self.slots.entry(frontend.address()).or_insert(next);
         }
@@ -83,10 +79,7 @@ impl Compile {
         let compiled = compile(snapshot, &self.table, &self.slots, &mut compiler);
         let compiled = compiled.expect("plain HTTP always compiles");
         let left = compiled.left.iter().map(|(scope, _)| scope.id()).collect();
-        (
-            std::mem::replace(&mut self.table, Arc::new(compiled.table)),
-            left,
-        )
+        (std::mem::replace(&mut self.table, Arc::new(compiled.table)), left)
     }
 
     /// Compiles a snapshot; the number of its frontends.
@@ -103,23 +96,12 @@ pub fn snapshot_of(rules: usize) -> Snapshot {
     let pool = |index: usize| {
         let member = |n: usize| {
             let address = IpAddr::from([10, (index >> 8) as u8, index as u8, n as u8]);
-            Member {
-                address,
-                port: None,
-                fqdn: None,
-                state: MemberState::Ready,
-            }
+            Member { address, port: None, fqdn: None, state: MemberState::Ready }
         };
-        Arc::new(Pool {
-            name: format!("p{index}").into(),
-            members: (0..10).map(member).collect(),
-        })
+        Arc::new(Pool { name: format!("p{index}").into(), members: (0..10).map(member).collect() })
     };
     let pools: Vec<_> = (0..rules.div_ceil(10)).map(pool).collect();
-    let target = |pool: &Arc<Pool>| Target {
-        pool: pool.clone(),
-        settings: settings.clone(),
-    };
+    let target = |pool: &Arc<Pool>| Target { pool: pool.clone(), settings: settings.clone() };
     let targets: Vec<_> = pools.iter().map(|pool| Arc::new(target(pool))).collect();
     let listener = |index: usize| {
         let host = HostPattern::new(&format!("h{index}.example"));
@@ -138,9 +120,7 @@ pub fn snapshot_of(rules: usize) -> Snapshot {
     let listeners = (0..rules).map(listener).collect();
     let frontends = Frontend::new(address, listeners).into_iter().collect();
     let name = ObjectName::new("default", "bench");
-    Snapshot {
-        gateways: vec![Arc::new(Gateway { name, frontends })],
-    }
+    Snapshot { gateways: vec![Arc::new(Gateway { name, frontends })] }
 }
 
 fn settings(name: &str, port: u16) -> Settings {
@@ -155,25 +135,10 @@ fn settings(name: &str, port: u16) -> Settings {
     }
 }
 
-const PATTERNS: [&str; 8] = [
-    "",
-    "a.example",
-    "b.a.example",
-    "*.example",
-    "*.a.example",
-    "?.example",
-    "b*.example",
-    "*.*",
-];
-const HOSTS: [&str; 7] = [
-    "a.example",
-    "B.A.example",
-    "bb.example",
-    "c.a.example",
-    "example",
-    "",
-    "x.test.",
-];
+const PATTERNS: [&str; 8] =
+    ["", "a.example", "b.a.example", "*.example", "*.a.example", "?.example", "b*.example", "*.*"];
+const HOSTS: [&str; 7] =
+    ["a.example", "B.A.example", "bb.example", "c.a.example", "example", "", "x.test."];
 
 fn decode(script: &mut Script<'_>) -> Snapshot {
     let gateway = |index: usize, script: &mut Script<'_>| {
@@ -181,11 +146,7 @@ fn decode(script: &mut Script<'_>) -> Snapshot {
         for pool in 0..1 + script.below(3) {
             let mut members = Vec::new();
             for _ in 0..script.below(4) {
-                let states = [
-                    MemberState::Ready,
-                    MemberState::Terminating,
-                    MemberState::NotReady,
-                ];
+                let states = [MemberState::Ready, MemberState::Terminating, MemberState::NotReady];
                 members.push(Member {
                     address: IpAddr::from([10, 0, 0, script.below(4) as u8]),
                     port: [None, Some(1), Some(2)][script.below(3)],
@@ -193,10 +154,7 @@ fn decode(script: &mut Script<'_>) -> Snapshot {
                     state: states[script.below(3)],
                 });
             }
-            pools.push(Arc::new(Pool {
-                name: format!("p{pool}").into(),
-                members,
-            }));
+            pools.push(Arc::new(Pool { name: format!("p{pool}").into(), members }));
         }
         let all_settings: Vec<_> = (0..2)
             .map(|n| Arc::new(settings(&format!("s{n}"), 80 + script.below(2) as u16)))
@@ -208,44 +166,26 @@ fn decode(script: &mut Script<'_>) -> Snapshot {
             let mut listeners = Vec::new();
             for listener in 0..1 + script.below(5) {
                 let hosts = (0..script.below(3)).map(|_| PATTERNS[1 + script.below(7)]);
-                let hosts = hosts
-                    .filter_map(|text| HostPattern::new(text).ok())
-                    .collect();
+                let hosts = hosts.filter_map(|text| HostPattern::new(text).ok()).collect();
                 let pool = pools[script.below(pools.len())].clone();
                 let settings = all_settings[script.below(2)].clone();
                 let action = match script.below(5) {
                     0 => Action::Refuse,
                     _ => Action::Forward(Arc::new(Target { pool, settings })),
                 };
-                let priority = Priority::try_from(1 + script.below(6) as i64)
-                    .ok()
-                    .filter(|_| ranked);
+                let priority =
+                    Priority::try_from(1 + script.below(6) as i64).ok().filter(|_| ranked);
                 let name = format!("l{listener}").into();
-                let rule = Rule {
-                    name: format!("r{listener}").into(),
-                    priority,
-                    action,
-                };
+                let rule = Rule { name: format!("r{listener}").into(), priority, action };
                 let (protocol, certificate) = (Protocol::Http, None);
-                listeners.push(Arc::new(Listener {
-                    name,
-                    protocol,
-                    hosts,
-                    certificate,
-                    rule,
-                }));
+                listeners.push(Arc::new(Listener { name, protocol, hosts, certificate, rule }));
             }
             frontends.extend(Frontend::new(address, listeners));
         }
-        Arc::new(Gateway {
-            name: ObjectName::new("n", format!("g{index}")),
-            frontends,
-        })
+        Arc::new(Gateway { name: ObjectName::new("n", format!("g{index}")), frontends })
     };
     let count = script.below(3);
-    Snapshot {
-        gateways: (0..count).map(|index| gateway(index, script)).collect(),
-    }
+    Snapshot { gateways: (0..count).map(|index| gateway(index, script)).collect() }
 }
 
 /// Compiles the snapshots that `data` stands for one after the other, and checks each table.
@@ -265,27 +205,15 @@ pub fn check_table(data: &[u8]) {
 
 /// The lowest rank among all patterns that cover the host takes it.
 fn check_lookup(table: &Table, snapshot: &Snapshot, slots: &HashMap<SocketAddr, usize>) {
-    for frontend in snapshot
-        .gateways
-        .iter()
-        .flat_map(|gateway| &gateway.frontends)
-    {
-        let compiled = table
-            .frontend(slots[&frontend.address()])
-            .expect("a frontend is missing");
+    for frontend in snapshot.gateways.iter().flat_map(|gateway| &gateway.frontends) {
+        let compiled = table.frontend(slots[&frontend.address()]).expect("a frontend is missing");
         for host in HOSTS {
             let name = host.trim_end_matches('.').to_ascii_lowercase();
             let mut best: Option<(Rank, &str)> = None;
             for (index, listener) in frontend.listeners().iter().enumerate() {
                 let priority = listener.rule.priority;
-                let any = listener
-                    .hosts
-                    .is_empty()
-                    .then(|| Rank::new(priority, None, index));
-                let covering = listener
-                    .hosts
-                    .iter()
-                    .filter(|pattern| pattern.covers(&name));
+                let any = listener.hosts.is_empty().then(|| Rank::new(priority, None, index));
+                let covering = listener.hosts.iter().filter(|pattern| pattern.covers(&name));
                 let ranks = covering.map(|pattern| Rank::new(priority, Some(pattern), index));
                 let first = ranks.chain(any).min();
                 if let Some(rank) = first.filter(|rank| best.is_none_or(|(best, _)| *rank < best)) {
@@ -307,19 +235,14 @@ fn check_identities(before: &Table, after: &Table, left: &HashSet<u64>) {
             .map(|(target, candidate)| {
                 let (pool, settings) = (&target.model.pool.name, &target.model.settings.name);
                 let name = format!("{}/{pool}/{settings}", target.gateway);
-                (
-                    (name, candidate.member.address),
-                    candidate.member.scope.id(),
-                )
+                ((name, candidate.member.address), candidate.member.scope.id())
             })
             .collect()
     }
     fn listeners(table: &Table) -> HashMap<(SocketAddr, Box<str>), u64> {
         let frontends = table.frontends.iter().flatten();
         let rules = frontends.flat_map(|f| f.rules.iter().map(move |rule| (f, rule)));
-        rules
-            .map(|(f, rule)| ((f.address, rule.listener.name.clone()), rule.scope.id()))
-            .collect()
+        rules.map(|(f, rule)| ((f.address, rule.listener.name.clone()), rule.scope.id())).collect()
     }
     let mut gone = HashSet::new();
     let (old, new) = (members(before), members(after));

@@ -15,9 +15,7 @@ use crate::tunnel::Direction;
 /// # Panics
 /// If a byte is lost, changed or out of order, or an end is not passed on.
 pub fn check_tunnel(data: &[u8]) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(run(data));
 }
 
@@ -37,20 +35,14 @@ struct End {
 
 impl End {
     fn new(socket: TcpStream) -> Self {
-        Self {
-            socket,
-            sent: Vec::new(),
-            seen: Vec::new(),
-            open: true,
-        }
+        Self { socket, sent: Vec::new(), seen: Vec::new(), open: true }
     }
 
     /// Sends as much of `length` bytes as is taken at once; each byte tells its place.
     async fn send(&mut self, length: usize) {
         let next = self.sent.len();
-        let bytes: Vec<u8> = (next..next + length)
-            .map(|place| (place / 3 + place % 251) as u8)
-            .collect();
+        let bytes: Vec<u8> =
+            (next..next + length).map(|place| (place / 3 + place % 251) as u8).collect();
         let taken = self.socket.try_write(&bytes).unwrap_or(0);
         self.sent.extend_from_slice(&bytes[..taken]);
         tokio::task::yield_now().await;
@@ -80,16 +72,10 @@ async fn run(data: &[u8]) {
 
     // What came with the handshake was read ahead by the HTTP library.
     let ahead: Vec<u8> = (0..script.below(200)).map(|place| place as u8).collect();
-    let (mut up, mut down) = (
-        Direction::starting_with(&ahead),
-        Direction::starting_with(&[]),
-    );
+    let (mut up, mut down) = (Direction::starting_with(&ahead), Direction::starting_with(&[]));
     let (mut from, mut to) = (Io::Plain(client_side), Io::Plain(member_side));
     let tunnel = tokio::spawn(poll_fn(move |cx| {
-        let ways = (
-            up.poll(cx, &mut from, &mut to),
-            down.poll(cx, &mut to, &mut from),
-        );
+        let ways = (up.poll(cx, &mut from, &mut to), down.poll(cx, &mut to, &mut from));
         match ways {
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready((up.moved(), down.moved())),
             (Poll::Ready(Err(error)), _) | (_, Poll::Ready(Err(error))) => panic!("{error}"),
@@ -121,18 +107,9 @@ async fn run(data: &[u8]) {
     read_too.expect("the client's end arrives");
     client.seen.extend(at_client);
     member.seen.extend(at_member);
-    assert!(
-        client.seen == member.sent,
-        "what the member sent is not what the client saw"
-    );
+    assert!(client.seen == member.sent, "what the member sent is not what the client saw");
     let expected = [ahead, client.sent].concat();
-    assert!(
-        member.seen == expected,
-        "what the client sent is not what the member saw"
-    );
+    assert!(member.seen == expected, "what the client sent is not what the member saw");
     let (up, down) = tunnel.await.expect("the tunnel ends by itself");
-    assert_eq!(
-        (up, down),
-        (member.seen.len() as u64, client.seen.len() as u64)
-    );
+    assert_eq!((up, down), (member.seen.len() as u64, client.seen.len() as u64));
 }

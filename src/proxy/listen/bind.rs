@@ -20,11 +20,7 @@ pub(crate) fn bind(address: SocketAddr, cores: usize) -> io::Result<Vec<TcpListe
 }
 
 fn open(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if shared {
         socket.set_reuse_port(true)?;
@@ -51,10 +47,7 @@ mod tests {
     fn an_address_is_shared_by_our_cores_and_with_nobody_else() {
         let sockets = bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
         let address = sockets[0].local_addr().unwrap();
-        assert_eq!(
-            bind(address, 2).unwrap_err().kind(),
-            io::ErrorKind::AddrInUse
-        );
+        assert_eq!(bind(address, 2).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(sockets);
         assert_eq!(bind(address, 2).unwrap().len(), 2);
     }

@@ -31,30 +31,21 @@ struct Ending<T> {
 
 impl<T> Default for Ending<T> {
     fn default() -> Self {
-        Self {
-            star: None,
-            others: Vec::new(),
-        }
+        Self { star: None, others: Vec::new() }
     }
 }
 
 impl<T: Copy> HostIndex<T> {
     /// An index of patterns; `None` takes any host.
     pub(crate) fn new(entries: impl IntoIterator<Item = (Option<HostPattern>, Rank, T)>) -> Self {
-        let mut index = Self {
-            exact: HashMap::new(),
-            wildcards: HashMap::new(),
-            basic: None,
-        };
+        let mut index = Self { exact: HashMap::new(), wildcards: HashMap::new(), basic: None };
         for (pattern, rank, value) in entries {
             match pattern {
                 None => keep_first(&mut index.basic, rank, value),
                 Some(HostPattern::Exact(name)) => {
                     let mut first = index.exact.get(name.as_str()).copied();
                     keep_first(&mut first, rank, value);
-                    index
-                        .exact
-                        .extend(first.map(|first| (name.as_str().into(), first)));
+                    index.exact.extend(first.map(|first| (name.as_str().into(), first)));
                 }
                 Some(HostPattern::Wildcard(text)) => {
                     let end = literal_end(&text);
@@ -62,9 +53,7 @@ impl<T: Copy> HostIndex<T> {
                     if text.len() == end.len() + 1 && text.starts_with('*') {
                         keep_first(&mut ending.star, rank, value);
                     } else {
-                        ending
-                            .others
-                            .push((rank, HostPattern::Wildcard(text), value));
+                        ending.others.push((rank, HostPattern::Wildcard(text), value));
                     }
                 }
             }

@@ -27,10 +27,6 @@ impl Rank {
             (None, Some(HostPattern::Wildcard(_))) => 1,
             (None, None) => 2,
         };
-        Self {
-            priority: priority.map_or(0, Priority::get),
-            width,
-            index: index as u32,
-        }
+        Self { priority: priority.map_or(0, Priority::get), width, index: index as u32 }
     }
 }

@@ -19,12 +19,8 @@ fn entries(patterns: &[(&str, Option<i64>)]) -> Vec<(Option<HostPattern>, Rank, 
 
 #[test]
 fn without_priorities_narrow_patterns_go_first() {
-    let index = index(&[
-        ("", None),
-        ("*.a.example", None),
-        ("b.a.example", None),
-        ("*.example", None),
-    ]);
+    let index =
+        index(&[("", None), ("*.a.example", None), ("b.a.example", None), ("*.example", None)]);
     assert_eq!(index.find("b.a.example"), Some(2));
     assert_eq!(index.find("B.A.Example."), Some(2));
     assert_eq!(index.find("c.a.example"), Some(1));
@@ -35,11 +31,7 @@ fn without_priorities_narrow_patterns_go_first() {
 
 #[test]
 fn with_priorities_they_alone_decide() {
-    let index = index(&[
-        ("b.a.example", Some(30)),
-        ("*.example", Some(20)),
-        ("", Some(25)),
-    ]);
+    let index = index(&[("b.a.example", Some(30)), ("*.example", Some(20)), ("", Some(25))]);
     assert_eq!(index.find("b.a.example"), Some(1));
     assert_eq!(index.find("other"), Some(2));
 }
@@ -47,14 +39,7 @@ fn with_priorities_they_alone_decide() {
 #[test]
 fn a_host_that_nothing_covers_is_not_found() {
     let index = index(&[("a.example", None), ("*.a.example", None)]);
-    for host in [
-        "",
-        ".",
-        "b.example",
-        ".a.example",
-        "example",
-        &"x".repeat(300),
-    ] {
+    for host in ["", ".", "b.example", ".a.example", "example", &"x".repeat(300)] {
         assert_eq!(index.find(host), None, "{host:?}");
     }
 }

@@ -70,9 +70,7 @@ impl Member {
         name: Name,
         keeps_case: bool,
     ) -> Result<Connection, ConnectError> {
-        let tcp = TcpStream::connect(self.address)
-            .await
-            .map_err(ConnectError::Tcp)?;
+        let tcp = TcpStream::connect(self.address).await.map_err(ConnectError::Tcp)?;
         // A socket that refuses an option is about to fail by itself.
         let _ = tcp.set_nodelay(true);
         keep_alive(&tcp);
@@ -80,18 +78,13 @@ impl Member {
         let io = match (&self.tls, &name) {
             (Some(config), Some(name)) => {
                 let connector = TlsConnector::from(config.clone());
-                let tls = connector
-                    .connect(name.clone(), tcp)
-                    .await
-                    .map_err(ConnectError::Tls)?;
+                let tls = connector.connect(name.clone(), tcp).await.map_err(ConnectError::Tls)?;
                 Io::Tls(Box::new(tls.into()))
             }
             _ => Io::Plain(tcp),
         };
         let mut builder = hyper::client::conn::http1::Builder::new();
-        builder
-            .max_buf_size(64 * 1024)
-            .preserve_header_case(keeps_case);
+        builder.max_buf_size(64 * 1024).preserve_header_case(keeps_case);
         let (sender, connection) = builder
             .handshake(TokioIo::new(Stream::new(io)))
             .await

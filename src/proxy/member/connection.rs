@@ -47,13 +47,7 @@ impl Connection {
         name: Name,
         local_port: u16,
     ) -> Self {
-        Self {
-            sender,
-            ticket,
-            name,
-            local_port,
-            reused: false,
-        }
+        Self { sender, ticket, name, local_port, reused: false }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -103,9 +97,7 @@ impl Member {
         if connection.is_closed() || self.scope.has_left() {
             return;
         }
-        connection
-            .ticket
-            .arm(core.shared.timeouts.member_keep_alive);
+        connection.ticket.arm(core.shared.timeouts.member_keep_alive);
         self.kept.push(core.id, connection);
         // It may have left in between, after its stacks were cleared.
         if self.scope.has_left() {
@@ -121,9 +113,7 @@ pub(super) fn drive(
     ticket: Arc<Ticket>,
     connection: hyper::client::conn::http1::Connection<TokioIo<Stream>, RequestBody>,
 ) {
-    let entered = core
-        .connections
-        .enter(ticket.clone(), Owner::Member { id: member });
+    let entered = core.connections.enter(ticket.clone(), Owner::Member { id: member });
     tokio::spawn(async move {
         let _entered = entered;
         let mut connection = connection.with_upgrades();

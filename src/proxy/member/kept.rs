@@ -58,8 +58,6 @@ fn pop_for(stack: &mut Vec<Connection>, name: &Name) -> Option<Connection> {
     if stack.last()?.name == *name {
         return stack.pop();
     }
-    let index = stack
-        .iter()
-        .rposition(|connection| connection.name == *name)?;
+    let index = stack.iter().rposition(|connection| connection.name == *name)?;
     Some(stack.remove(index))
 }

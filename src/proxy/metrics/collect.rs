@@ -23,26 +23,11 @@ pub(super) struct Collector {
 impl Collector {
     pub(super) fn new(metrics: Arc<Metrics>) -> Result<Self, prometheus::Error> {
         let description = |definition: &names::Definition| {
-            let labels = definition
-                .labels
-                .iter()
-                .map(|&label| label.to_owned())
-                .collect();
-            Desc::new(
-                definition.name.into(),
-                definition.help.into(),
-                labels,
-                Default::default(),
-            )
+            let labels = definition.labels.iter().map(|&label| label.to_owned()).collect();
+            Desc::new(definition.name.into(), definition.help.into(), labels, Default::default())
         };
-        let descriptions = definitions()
-            .iter()
-            .map(description)
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            metrics,
-            descriptions,
-        })
+        let descriptions = definitions().iter().map(description).collect::<Result<_, _>>()?;
+        Ok(Self { metrics, descriptions })
     }
 }
 
@@ -52,9 +37,7 @@ impl prometheus::core::Collector for Collector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let mut output = Output {
-            metrics: definitions().iter().map(|_| Vec::new()).collect(),
-        };
+        let mut output = Output { metrics: definitions().iter().map(|_| Vec::new()).collect() };
         for series in all_living(&self.metrics.rules) {
             output.rule(&series);
         }
@@ -120,34 +103,16 @@ impl Output {
 
     fn rule(&mut self, series: &RuleSeries) {
         let key = series.key();
-        let own = [
-            &*key.gateway,
-            &*key.listener,
-            &*key.rule,
-            &*key.pool,
-            &*key.settings,
-        ];
+        let own = [&*key.gateway, &*key.listener, &*key.rule, &*key.pool, &*key.settings];
         let with = |last| [own[0], own[1], own[2], own[3], own[4], last];
         for (class, label) in STATUS_CLASSES.into_iter().enumerate() {
-            self.counter(
-                names::REQUESTS,
-                &with(label),
-                series.sum(|s| &s.statuses[class]),
-            );
+            self.counter(names::REQUESTS, &with(label), series.sum(|s| &s.statuses[class]));
         }
-        self.histogram(
-            names::REQUEST_DURATION,
-            &own,
-            &series.observed(|s| &s.duration),
-        );
+        self.histogram(names::REQUEST_DURATION, &own, &series.observed(|s| &s.duration));
         self.counter(names::RECEIVED, &own, series.sum(|s| &s.received));
         self.counter(names::SENT, &own, series.sum(|s| &s.sent));
         for (why, label) in FailureLabel::LABELS.iter().enumerate() {
-            self.counter(
-                names::FAILURES,
-                &with(label),
-                series.sum(|s| &s.failures[why]),
-            );
+            self.counter(names::FAILURES, &with(label), series.sum(|s| &s.failures[why]));
         }
         self.counter(names::TUNNELS_OPENED, &own, series.sum(|s| &s.tunnels));
         for end in TunnelEnd::ALL {
@@ -155,16 +120,8 @@ impl Output {
             self.counter(names::TUNNELS_CLOSED, &with(end.label()), count);
         }
         self.gauge(names::TUNNELS_OPEN, &own, series.open_tunnels());
-        self.histogram(
-            names::TUNNEL_DURATION,
-            &own,
-            &series.observed(|s| &s.tunnel_duration),
-        );
-        self.counter(
-            names::TUNNEL_RECEIVED,
-            &own,
-            series.sum(|s| &s.tunnel_received),
-        );
+        self.histogram(names::TUNNEL_DURATION, &own, &series.observed(|s| &s.tunnel_duration));
+        self.counter(names::TUNNEL_RECEIVED, &own, series.sum(|s| &s.tunnel_received));
         self.counter(names::TUNNEL_SENT, &own, series.sum(|s| &s.tunnel_sent));
         for (why, label) in HandshakeFailure::LABELS.iter().enumerate() {
             let count = series.sum(|s| &s.handshake_failures[why]);
@@ -178,23 +135,11 @@ impl Output {
         let own = [&*key.gateway, &*key.pool, &*key.settings, &*member];
         let with = |last| [own[0], own[1], own[2], own[3], last];
         for (class, label) in STATUS_CLASSES.into_iter().enumerate() {
-            self.counter(
-                names::MEMBER_REQUESTS,
-                &with(label),
-                series.sum(|s| &s.statuses[class]),
-            );
+            self.counter(names::MEMBER_REQUESTS, &with(label), series.sum(|s| &s.statuses[class]));
         }
-        self.histogram(
-            names::MEMBER_LATENCY,
-            &own,
-            &series.observed(|s| &s.latency),
-        );
+        self.histogram(names::MEMBER_LATENCY, &own, &series.observed(|s| &s.latency));
         self.gauge(names::MEMBER_IN_FLIGHT, &own, series.in_flight());
-        self.histogram(
-            names::MEMBER_CONNECT,
-            &own,
-            &series.observed(|s| &s.connect),
-        );
+        self.histogram(names::MEMBER_CONNECT, &own, &series.observed(|s| &s.connect));
         let failures = series.sum(|s| &s.connect_failures);
         self.counter(names::MEMBER_CONNECT_FAILURES, &own, failures);
         self.counter(names::MEMBER_RETRIES, &own, series.sum(|s| &s.retries));
@@ -210,32 +155,17 @@ impl Output {
     fn process(&mut self, metrics: &Metrics) {
         let series = metrics.process();
         for (tls, label) in ["false", "true"].into_iter().enumerate() {
-            self.counter(
-                names::CONNECTIONS,
-                &[label],
-                series.sum(|s| &s.connections[tls]),
-            );
+            self.counter(names::CONNECTIONS, &[label], series.sum(|s| &s.connections[tls]));
         }
         self.gauge(names::CONNECTIONS_OPEN, &[], series.connections_open());
         for (result, label) in ["success", "failure"].into_iter().enumerate() {
-            self.counter(
-                names::TLS_HANDSHAKES,
-                &[label],
-                series.sum(|s| &s.handshakes[result]),
-            );
+            self.counter(names::TLS_HANDSHAKES, &[label], series.sum(|s| &s.handshakes[result]));
         }
         let mut observed = Observed::none();
-        series
-            .cores
-            .iter()
-            .for_each(|shard| shard.handshake_duration.add_to(&mut observed));
+        series.cores.iter().for_each(|shard| shard.handshake_duration.add_to(&mut observed));
         self.histogram(names::TLS_HANDSHAKE_DURATION, &[], &observed);
         for (class, label) in AcceptErrorClass::LABELS.iter().enumerate() {
-            self.counter(
-                names::ACCEPT_ERRORS,
-                &[label],
-                series.sum(|s| &s.accept_errors[class]),
-            );
+            self.counter(names::ACCEPT_ERRORS, &[label], series.sum(|s| &s.accept_errors[class]));
         }
         self.counter(names::SWAPS, &[], series.swaps.get());
         self.counter(names::UNCHANGED, &[], series.unchanged.get());
@@ -260,8 +190,6 @@ impl Output {
             family
         };
         let all = definitions().iter().zip(self.metrics);
-        all.filter(|(_, metrics)| !metrics.is_empty())
-            .map(family)
-            .collect()
+        all.filter(|(_, metrics)| !metrics.is_empty()).map(family).collect()
     }
 }

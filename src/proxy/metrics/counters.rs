@@ -53,28 +53,17 @@ pub(super) struct Histogram {
 impl Histogram {
     /// For what takes milliseconds.
     pub(super) fn short() -> Self {
-        Self {
-            bounds: &BOUNDS_US,
-            buckets: Default::default(),
-            sum_us: Counter::default(),
-        }
+        Self { bounds: &BOUNDS_US, buckets: Default::default(), sum_us: Counter::default() }
     }
 
     /// For what takes minutes.
     pub(super) fn long() -> Self {
-        Self {
-            bounds: &LONG_BOUNDS_US,
-            ..Self::short()
-        }
+        Self { bounds: &LONG_BOUNDS_US, ..Self::short() }
     }
 
     pub(super) fn observe(&self, took: Duration) {
         let us = took.as_micros() as u64;
-        let bucket = self
-            .bounds
-            .iter()
-            .position(|bound| us <= *bound)
-            .unwrap_or(14);
+        let bucket = self.bounds.iter().position(|bound| us <= *bound).unwrap_or(14);
         self.buckets[bucket].add(1);
         self.sum_us.add(us);
     }
@@ -99,11 +88,7 @@ pub(super) struct Observed {
 
 impl Observed {
     pub(super) fn none() -> Self {
-        Self {
-            bounds: &BOUNDS_US,
-            counts: [0; 15],
-            sum_us: 0,
-        }
+        Self { bounds: &BOUNDS_US, counts: [0; 15], sum_us: 0 }
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -118,12 +103,9 @@ impl Observed {
     /// Upper bounds in seconds, each with how many were no longer.
     pub(super) fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
         let mut below = 0;
-        self.bounds
-            .iter()
-            .zip(&self.counts)
-            .map(move |(bound, count)| {
-                below += count;
-                (*bound as f64 / 1e6, below)
-            })
+        self.bounds.iter().zip(&self.counts).map(move |(bound, count)| {
+            below += count;
+            (*bound as f64 / 1e6, below)
+        })
     }
 }

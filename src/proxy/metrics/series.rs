@@ -77,10 +77,7 @@ impl RuleSeries {
             tunnel_received: Counter::default(),
             tunnel_sent: Counter::default(),
         };
-        Self {
-            key,
-            cores: per_core(cores, shard),
-        }
+        Self { key, cores: per_core(cores, shard) }
     }
 
     pub(crate) fn key(&self) -> &RuleKey {
@@ -138,26 +135,21 @@ impl RuleSeries {
 
     pub(super) fn observed(&self, histogram: impl Fn(&RuleShard) -> &Histogram) -> Observed {
         let mut total = Observed::none();
-        self.cores
-            .iter()
-            .for_each(|shard| histogram(shard).add_to(&mut total));
+        self.cores.iter().for_each(|shard| histogram(shard).add_to(&mut total));
         total
     }
 
     /// Tunnels that have opened and not closed.
     pub(crate) fn open_tunnels(&self) -> u64 {
         // Ends first: a tunnel that opens and closes in between must not make it negative.
-        let ended: u64 = (0..TunnelEnd::ALL.len())
-            .map(|end| self.sum(|s| &s.tunnel_ends[end]))
-            .sum();
+        let ended: u64 =
+            (0..TunnelEnd::ALL.len()).map(|end| self.sum(|s| &s.tunnel_ends[end])).sum();
         self.sum(|shard| &shard.tunnels).saturating_sub(ended)
     }
 
     /// Requests answered so far.
     pub(crate) fn requests(&self) -> u64 {
-        (0..5)
-            .map(|class| self.sum(|shard| &shard.statuses[class]))
-            .sum()
+        (0..5).map(|class| self.sum(|shard| &shard.statuses[class])).sum()
     }
 }
 
@@ -195,11 +187,7 @@ impl MemberSeries {
             tunnels_opened: Counter::default(),
             tunnels_closed: Counter::default(),
         };
-        Self {
-            key,
-            cores: per_core(cores, shard),
-            health: Mutex::new(Weak::new()),
-        }
+        Self { key, cores: per_core(cores, shard), health: Mutex::new(Weak::new()) }
     }
 
     /// The member's response has begun, so long after the request's first byte.
@@ -253,17 +241,14 @@ impl MemberSeries {
 
     pub(super) fn observed(&self, histogram: impl Fn(&MemberShard) -> &Histogram) -> Observed {
         let mut total = Observed::none();
-        self.cores
-            .iter()
-            .for_each(|shard| histogram(shard).add_to(&mut total));
+        self.cores.iter().for_each(|shard| histogram(shard).add_to(&mut total));
         total
     }
 
     /// Tunnels that have opened and not closed.
     pub(crate) fn open_tunnels(&self) -> u64 {
         let closed = self.sum(|shard| &shard.tunnels_closed);
-        self.sum(|shard| &shard.tunnels_opened)
-            .saturating_sub(closed)
+        self.sum(|shard| &shard.tunnels_opened).saturating_sub(closed)
     }
 
     /// Requests that have begun and not ended.
@@ -366,9 +351,6 @@ impl ProcessSeries {
 
     pub(super) fn connections_open(&self) -> u64 {
         let closed = self.sum(|shard| &shard.closed);
-        (0..2)
-            .map(|tls| self.sum(|s| &s.connections[tls]))
-            .sum::<u64>()
-            .saturating_sub(closed)
+        (0..2).map(|tls| self.sum(|s| &s.connections[tls])).sum::<u64>().saturating_sub(closed)
     }
 }

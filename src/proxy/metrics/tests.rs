@@ -18,9 +18,7 @@ fn rule_key(rule: &str) -> RuleKey {
 }
 
 fn text(registry: &Registry) -> String {
-    TextEncoder::new()
-        .encode_to_string(&registry.gather())
-        .unwrap()
+    TextEncoder::new().encode_to_string(&registry.gather()).unwrap()
 }
 
 #[test]
@@ -56,14 +54,9 @@ fn cores_count_apart_and_are_read_together() {
         format!(r#"tidegate_request_duration_seconds_count{{{labels}}} 4000"#),
     ] {
         let unordered = |line: &str| {
-            line.split(['{', ',', '}', ' '])
-                .map(str::to_owned)
-                .collect::<BTreeSet<_>>()
+            line.split(['{', ',', '}', ' ']).map(str::to_owned).collect::<BTreeSet<_>>()
         };
-        assert!(
-            text.lines().any(|l| unordered(l) == unordered(&line)),
-            "{line} not in\n{text}"
-        );
+        assert!(text.lines().any(|l| unordered(l) == unordered(&line)), "{line} not in\n{text}");
     }
 }
 
@@ -103,10 +96,7 @@ fn the_output_has_every_metric_that_is_defined_and_no_other() {
     member.set_health(&health);
     let families = registry.gather();
     let names: BTreeSet<&str> = families.iter().map(|family| family.name()).collect();
-    let expected: BTreeSet<&str> = definitions()
-        .iter()
-        .map(|definition| definition.name)
-        .collect();
+    let expected: BTreeSet<&str> = definitions().iter().map(|definition| definition.name).collect();
     assert_eq!(names, expected);
     for definition in definitions() {
         assert!(definition.help.ends_with('.'), "{}", definition.name);

@@ -51,9 +51,7 @@ impl Upload {
 
     /// The member wants the body.
     pub(super) fn release(&self) {
-        let released = self
-            .hold
-            .compare_exchange(HELD, FLOWS, Ordering::AcqRel, Ordering::Relaxed);
+        let released = self.hold.compare_exchange(HELD, FLOWS, Ordering::AcqRel, Ordering::Relaxed);
         if released.is_ok() {
             self.waker.wake();
         }
@@ -66,9 +64,7 @@ impl Upload {
 
     /// The exchange is over: a body still held back never goes out.
     pub(super) fn abandon(&self) {
-        let held = self
-            .hold
-            .compare_exchange(HELD, ABANDONED, Ordering::AcqRel, Ordering::Relaxed);
+        let held = self.hold.compare_exchange(HELD, ABANDONED, Ordering::AcqRel, Ordering::Relaxed);
         if held.is_ok() {
             self.waker.wake();
         }
@@ -174,9 +170,7 @@ impl Streaming {
         if let Poll::Ready(Some(Ok(frame))) = &frame
             && let Some(data) = frame.data_ref()
         {
-            self.upload
-                .received
-                .fetch_add(data.len() as u64, Ordering::Relaxed);
+            self.upload.received.fetch_add(data.len() as u64, Ordering::Relaxed);
         }
         frame.map_err(BodyError::from)
     }
@@ -229,29 +223,17 @@ enum Source {
 
 impl ResponseBody {
     pub(super) fn from_member(incoming: Incoming, exchange: Exchange) -> Self {
-        Self {
-            source: Source::Member(incoming),
-            exchange: Some(exchange),
-            waiting: false,
-        }
+        Self { source: Source::Member(incoming), exchange: Some(exchange), waiting: false }
     }
 
     pub(super) fn own(text: &'static str, exchange: Exchange) -> Self {
         let source = Source::Own(Bytes::from_static(text.as_bytes()));
-        Self {
-            source,
-            exchange: Some(exchange),
-            waiting: false,
-        }
+        Self { source, exchange: Some(exchange), waiting: false }
     }
 
     /// The body of a 101: there is none.
     pub(super) fn none() -> Self {
-        Self {
-            source: Source::Own(Bytes::new()),
-            exchange: None,
-            waiting: false,
-        }
+        Self { source: Source::Own(Bytes::new()), exchange: None, waiting: false }
     }
 }
 

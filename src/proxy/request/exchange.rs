@@ -64,10 +64,7 @@ pub(crate) struct Details {
 impl Details {
     fn of<B>(log: &AccessLog, client: &Client, request: &Request<B>) -> Self {
         let headers = request.headers();
-        let target = request
-            .uri()
-            .path_and_query()
-            .map_or("", |target| target.as_str());
+        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
         Self {
             log: log.clone(),
             time: SystemTime::now(),
@@ -92,10 +89,7 @@ impl Details {
     /// Writes the line.
     pub(crate) fn log(&self, end: &End<'_>) {
         let text = |value: &Option<HeaderValue>| {
-            value
-                .as_ref()
-                .and_then(|value| value.to_str().ok())
-                .map(str::to_owned)
+            value.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
         let names = end.names;
         self.log.write(&Entry {
@@ -193,15 +187,8 @@ impl Exchange {
     /// The member's response has begun.
     pub(super) fn answered(&mut self, status: u16) {
         let latency = self.started.elapsed();
-        let local_port = self
-            .connection
-            .as_ref()
-            .map(|connection| connection.local_port);
-        self.served = Served {
-            status: Some(status),
-            latency: Some(latency),
-            local_port,
-        };
+        let local_port = self.connection.as_ref().map(|connection| connection.local_port);
+        self.served = Served { status: Some(status), latency: Some(latency), local_port };
         if let Some(upload) = &self.upload {
             upload.answered();
         }
@@ -243,10 +230,7 @@ impl Exchange {
     /// The member's body ended before its end.
     pub(super) fn broken(&mut self) {
         use crate::conn::ticket::Order;
-        let order = self
-            .connection
-            .as_ref()
-            .map(|connection| connection.ticket.order());
+        let order = self.connection.as_ref().map(|connection| connection.ticket.order());
         self.failure = Some(match order {
             Some(Order::Expired) => Failure::MemberTimedOut,
             Some(Order::Abort) => Failure::MemberGone,
@@ -311,9 +295,7 @@ impl Exchange {
                 sent: self.sent,
                 took,
                 served: self.served,
-                error_info: self
-                    .failure
-                    .map_or("ERRORINFO_NO_ERROR", Failure::error_info),
+                error_info: self.failure.map_or("ERRORINFO_NO_ERROR", Failure::error_info),
                 tunnel: None,
             });
         }

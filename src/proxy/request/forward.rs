@@ -53,10 +53,7 @@ pub(super) async fn forward(
         let table = core.shared.table.load();
         let frontend = table.frontend(client.slot).ok_or(Failure::FrontendGone)?;
         let host = normalize::host(request.headers())?;
-        (
-            frontend.rule(host).ok_or(Failure::UnknownHost)?.clone(),
-            Seen::on(frontend),
-        )
+        (frontend.rule(host).ok_or(Failure::UnknownHost)?.clone(), Seen::on(frontend))
     };
     exchange.rule = Some(rule.clone());
     let handshake = websocket::asked(&request)?;
@@ -76,10 +73,8 @@ pub(super) async fn forward(
     }
 
     let (head, incoming) = request.into_parts();
-    let (client_limit, member_limit) = (
-        core.shared.timeouts.body_read,
-        target.model.settings.request_timeout,
-    );
+    let (client_limit, member_limit) =
+        (core.shared.timeouts.body_read, target.model.settings.request_timeout);
     let (body, upload) = RequestBody::new(incoming, expects, client_limit, member_limit);
     exchange.upload = upload.clone();
     let mut request = Request::from_parts(head, body);
@@ -101,11 +96,7 @@ pub(super) async fn forward(
     };
     handshake.judge(response.headers())?;
     let member = hyper::upgrade::on(&mut response);
-    Ok(Answer::Tunnel(Box::new(Switched {
-        response,
-        client,
-        member,
-    })))
+    Ok(Answer::Tunnel(Box::new(Switched { response, client, member })))
 }
 
 /// The name that an HTTPS member is asked for: the settings', else the member's own, which is not
@@ -159,15 +150,8 @@ async fn send(
         failure = why(&lost);
         // Nothing was written, or nothing came back on a connection that the member was closing.
         let again = match lost {
-            Lost {
-                unsent: Some(unsent),
-                ..
-            } => Some(unsent),
-            Lost {
-                order: Order::None,
-                malformed: false,
-                ..
-            } => spare,
+            Lost { unsent: Some(unsent), .. } => Some(unsent),
+            Lost { order: Order::None, malformed: false, .. } => spare,
             _ => None,
         };
         let Some(again) = again else {
@@ -211,10 +195,7 @@ async fn choose(target: &Target, core: &Core, tried: &[Arc<Member>]) -> Option<C
             }
         }
     };
-    Box::pin(tokio::time::timeout(FIRST_PROBE_LIMIT, probed))
-        .await
-        .ok()
-        .flatten()
+    Box::pin(tokio::time::timeout(FIRST_PROBE_LIMIT, probed)).await.ok().flatten()
 }
 
 fn set_host(
@@ -232,9 +213,7 @@ fn set_host(
         Some(host) => drop(request.headers_mut().insert(HOST, host.clone())),
         // Only HTTP/1.0 comes without; HTTP/1.1 must have one, if empty (RFC 9112 3.2).
         None if !request.headers().contains_key(HOST) => {
-            request
-                .headers_mut()
-                .insert(HOST, HeaderValue::from_static(""));
+            request.headers_mut().insert(HOST, HeaderValue::from_static(""));
         }
         None => {}
     }
@@ -245,13 +224,7 @@ fn set_host(
 
 /// Whether a request may reach the member twice without harm (RFC 9110 9.2.2).
 fn can_repeat(request: &Request<RequestBody>) -> bool {
-    let idempotent = [
-        Method::GET,
-        Method::HEAD,
-        Method::OPTIONS,
-        Method::PUT,
-        Method::DELETE,
-    ];
+    let idempotent = [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE];
     request.body().is_empty() && idempotent.contains(request.method())
 }
 

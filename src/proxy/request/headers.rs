@@ -28,10 +28,7 @@ pub(super) struct Seen {
 impl Seen {
     pub(super) fn on(frontend: &Frontend) -> Self {
         let scheme = HeaderValue::from_static(frontend.protocol.scheme());
-        Self {
-            scheme,
-            port: frontend.port.clone(),
-        }
+        Self { scheme, port: frontend.port.clone() }
     }
 }
 
@@ -44,10 +41,7 @@ pub(super) fn rewrite<B>(
 ) -> Result<(), Failure> {
     let http2 = request.version() == Version::HTTP_2;
     *request.version_mut() = Version::HTTP_11;
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |target| target.as_str());
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let original_url = HeaderValue::from_str(target).map_err(|_| Failure::BadTarget)?;
     make_origin_form(request.uri_mut());
 
@@ -84,18 +78,10 @@ fn make_origin_form(uri: &mut Uri) {
 /// Names with anything but letters, digits and `-` are dropped, as Application Gateway does: many
 /// back ends take `_` for `-`, which would let a client set fields that the gateway sets.
 fn drop_odd_names(headers: &mut HeaderMap) {
-    let is_odd = |name: &HeaderName| {
-        !name
-            .as_str()
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    };
+    let is_odd =
+        |name: &HeaderName| !name.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if headers.keys().any(is_odd) {
-        let odd: Vec<HeaderName> = headers
-            .keys()
-            .filter(|name| is_odd(name))
-            .cloned()
-            .collect();
+        let odd: Vec<HeaderName> = headers.keys().filter(|name| is_odd(name)).cloned().collect();
         for name in odd {
             headers.remove(name);
         }
@@ -105,11 +91,7 @@ fn drop_odd_names(headers: &mut HeaderMap) {
 fn join_cookies(headers: &mut HeaderMap) {
     let mut crumbs = headers.get_all(COOKIE).iter();
     if let (Some(_), Some(_)) = (crumbs.next(), crumbs.next()) {
-        let all: Vec<&[u8]> = headers
-            .get_all(COOKIE)
-            .iter()
-            .map(HeaderValue::as_bytes)
-            .collect();
+        let all: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
         if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
             headers.insert(COOKIE, joined);
         }
@@ -191,10 +173,7 @@ mod tests {
         headers.append(COOKIE, HeaderValue::from_static("a=1"));
         headers.append(COOKIE, HeaderValue::from_static("b=2"));
         join_cookies(&mut headers);
-        assert_eq!(
-            headers.get_all(COOKIE).iter().collect::<Vec<_>>(),
-            ["a=1; b=2"]
-        );
+        assert_eq!(headers.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
     }
 
     #[test]

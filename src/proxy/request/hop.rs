@@ -21,19 +21,11 @@ fn is_protected(name: &HeaderName) -> bool {
 
 /// Whether any line of `name` has `token` in its list.
 pub(super) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .any(|value| tokens(value).any(|t| t.eq_ignore_ascii_case(token)))
+    headers.get_all(name).iter().any(|value| tokens(value).any(|t| t.eq_ignore_ascii_case(token)))
 }
 
 fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
-    value
-        .to_str()
-        .unwrap_or_default()
-        .split(',')
-        .map(str::trim)
-        .filter(|token| !token.is_empty())
+    value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|token| !token.is_empty())
 }
 
 /// Removes a request's hop-by-hop fields.
@@ -66,14 +58,7 @@ pub(super) fn strip_switching(headers: &mut HeaderMap) {
 }
 
 fn remove_known(headers: &mut HeaderMap) {
-    for name in [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        TE,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ] {
+    for name in [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
         headers.remove(name);
     }
 }
@@ -103,10 +88,7 @@ mod tests {
     fn map(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
-            headers.append(
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            );
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         headers
     }
@@ -139,20 +121,10 @@ mod tests {
 
     #[test]
     fn a_client_cannot_have_fields_removed_that_members_decide_by() {
-        for name in [
-            "host",
-            "Content-Length",
-            "cookie",
-            "authorization",
-            "X-Forwarded-For",
-        ] {
+        for name in ["host", "Content-Length", "cookie", "authorization", "X-Forwarded-For"] {
             let mut headers = HeaderMap::new();
             headers.insert(CONNECTION, HeaderValue::from_static(name));
-            assert_eq!(
-                strip_request(&mut headers),
-                Err(Failure::BadConnectionHeader),
-                "{name}"
-            );
+            assert_eq!(strip_request(&mut headers), Err(Failure::BadConnectionHeader), "{name}");
         }
         let mut response = map(&[("connection", "content-length"), ("content-length", "2")]);
         strip_response(&mut response);

@@ -19,10 +19,7 @@ pub(super) fn check<B>(request: &mut Request<B>) -> Result<(), Failure> {
         return Err(Failure::BadMethod);
     }
     check_framing(request.headers())?;
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or("", |target| target.as_str());
+    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     if target.len() > LONGEST_TARGET {
         return Err(Failure::LongTarget);
     }
@@ -75,20 +72,14 @@ pub(super) fn host(headers: &HeaderMap) -> Result<&str, Failure> {
         None => text.split_at(text.find(':').unwrap_or(text.len())),
     };
     let port_is_right = port.is_empty()
-        || port
-            .strip_prefix(':')
-            .is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+        || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
     let of_host = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     let in_brackets = |b: u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
     let name_is_right = match text.starts_with('[') {
         true => !name.is_empty() && name.bytes().all(in_brackets),
         false => name.bytes().all(of_host),
     };
-    if port_is_right && name_is_right {
-        Ok(name)
-    } else {
-        Err(Failure::BadHost)
-    }
+    if port_is_right && name_is_right { Ok(name) } else { Err(Failure::BadHost) }
 }
 
 #[cfg(test)]
@@ -138,15 +129,9 @@ mod tests {
             let request = Request::builder().method(method).uri("/").header(HOST, "a");
             assert_eq!(checked(request).unwrap_err(), Failure::BadMethod);
         }
-        let options = Request::builder()
-            .method(Method::OPTIONS)
-            .uri("*")
-            .header(HOST, "a");
+        let options = Request::builder().method(Method::OPTIONS).uri("*").header(HOST, "a");
         assert!(checked(options).is_ok());
-        assert_eq!(
-            checked(Request::get("*").header(HOST, "a")).unwrap_err(),
-            Failure::BadTarget
-        );
+        assert_eq!(checked(Request::get("*").header(HOST, "a")).unwrap_err(), Failure::BadTarget);
     }
 
     #[test]

@@ -28,8 +28,7 @@ pub(super) fn forwarded(
     hop::strip_response(&mut head.headers);
     head.version = Version::HTTP_11;
     if exchange.client.core.closing() {
-        head.headers
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(details) = &mut exchange.details {
         details.note_response(&head.headers);
@@ -45,10 +44,7 @@ pub(super) fn failed(failure: Failure, mut exchange: Exchange) -> Response<Respo
     let mut response = Response::new(ResponseBody::own(failure.text(), exchange));
     *response.status_mut() = failure.status_code();
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     if failure == Failure::BadMethod {
         let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         headers.insert(ALLOW, allowed);
@@ -61,11 +57,7 @@ pub(super) fn failed(failure: Failure, mut exchange: Exchange) -> Response<Respo
 
 /// The member's 101, and the tunnel that begins when it has been written.
 pub(super) fn switch(switched: Switched, exchange: Exchange) -> Response<ResponseBody> {
-    let Switched {
-        response,
-        client,
-        member,
-    } = switched;
+    let Switched { response, client, member } = switched;
     let (mut head, _) = response.into_parts();
     hop::strip_switching(&mut head.headers);
     tunnel::start(exchange, client, member);

@@ -34,15 +34,11 @@ pub(super) fn asked<B>(request: &Request<B>) -> Result<Option<Handshake>, Failur
         return Ok(None);
     }
     let has_body = headers.contains_key(TRANSFER_ENCODING)
-        || headers
-            .get(CONTENT_LENGTH)
-            .is_some_and(|length| length != "0");
+        || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
     if has_body {
         return Err(Failure::UpgradeWithBody);
     }
-    Ok(Some(Handshake {
-        key: headers.get(SEC_WEBSOCKET_KEY).cloned(),
-    }))
+    Ok(Some(Handshake { key: headers.get(SEC_WEBSOCKET_KEY).cloned() }))
 }
 
 /// Asks for the upgrade in a request whose hop-by-hop fields were removed.
@@ -87,42 +83,23 @@ mod tests {
 
     #[test]
     fn the_accept_of_the_standards_example_is_right() {
-        assert_eq!(
-            &accept(b"dGhlIHNhbXBsZSBub25jZQ=="),
-            b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-        );
+        assert_eq!(&accept(b"dGhlIHNhbXBsZSBub25jZQ=="), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
     fn request() -> http::request::Builder {
-        Request::get("/chat")
-            .header(UPGRADE, "websocket")
-            .header(CONNECTION, "keep-alive, Upgrade")
+        Request::get("/chat").header(UPGRADE, "websocket").header(CONNECTION, "keep-alive, Upgrade")
     }
 
     #[test]
     fn a_handshake_needs_both_fields_and_no_body() {
         let asked = |request: http::request::Builder| asked(&request.body(()).unwrap());
         assert!(asked(request()).unwrap().is_some());
-        assert!(
-            asked(request().version(Version::HTTP_10))
-                .unwrap()
-                .is_none()
-        );
+        assert!(asked(request().version(Version::HTTP_10)).unwrap().is_none());
         assert!(asked(request().method(Method::POST)).unwrap().is_none());
-        assert!(
-            asked(Request::get("/").header(UPGRADE, "websocket"))
-                .unwrap()
-                .is_none()
-        );
-        let h2c = Request::get("/")
-            .header(UPGRADE, "h2c")
-            .header(CONNECTION, "upgrade");
+        assert!(asked(Request::get("/").header(UPGRADE, "websocket")).unwrap().is_none());
+        let h2c = Request::get("/").header(UPGRADE, "h2c").header(CONNECTION, "upgrade");
         assert!(asked(h2c).unwrap().is_none());
-        assert!(
-            asked(request().header(CONTENT_LENGTH, "0"))
-                .unwrap()
-                .is_some()
-        );
+        assert!(asked(request().header(CONTENT_LENGTH, "0")).unwrap().is_some());
         let body = request().header(CONTENT_LENGTH, "2");
         assert_eq!(asked(body).unwrap_err(), Failure::UpgradeWithBody);
         let chunked = request().header(TRANSFER_ENCODING, "chunked");
@@ -147,18 +124,9 @@ mod tests {
             handshake.judge(&headers)
         };
         assert_eq!(judge(&|_| {}), Ok(()));
-        assert_eq!(
-            judge(&|h| drop(h.remove(UPGRADE))),
-            Err(Failure::BadUpgrade)
-        );
-        assert_eq!(
-            judge(&|h| drop(h.remove(CONNECTION))),
-            Err(Failure::BadUpgrade)
-        );
-        assert_eq!(
-            judge(&|h| drop(h.remove(SEC_WEBSOCKET_ACCEPT))),
-            Err(Failure::BadAccept)
-        );
+        assert_eq!(judge(&|h| drop(h.remove(UPGRADE))), Err(Failure::BadUpgrade));
+        assert_eq!(judge(&|h| drop(h.remove(CONNECTION))), Err(Failure::BadUpgrade));
+        assert_eq!(judge(&|h| drop(h.remove(SEC_WEBSOCKET_ACCEPT))), Err(Failure::BadAccept));
         let wrong = HeaderValue::from_static("c3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         let change = |h: &mut HeaderMap| drop(h.insert(SEC_WEBSOCKET_ACCEPT, wrong.clone()));
         assert_eq!(judge(&change), Err(Failure::BadAccept));

@@ -64,11 +64,7 @@ pub(crate) fn compile(
             frontends[slot] = Some(Arc::new(frontend));
         }
     }
-    let table = Table {
-        revision: previous.revision + 1,
-        frontends,
-        targets: targets.all,
-    };
+    let table = Table { revision: previous.revision + 1, frontends, targets: targets.all };
     let compiled = what_left(previous, table);
     compiler.identities.members.forget_dead();
     compiler.identities.listeners.forget_dead();
@@ -108,13 +104,7 @@ fn frontend(
             entries.push((Some(host.clone()), rank, index as u32));
         }
         let (gateway, listener) = (gateway.clone(), listener.clone());
-        rules.push(Arc::new(Rule {
-            gateway,
-            listener,
-            target,
-            series,
-            scope,
-        }));
+        rules.push(Arc::new(Rule { gateway, listener, target, series, scope }));
     }
     let tls = match model.protocol() {
         Protocol::Http => None,
@@ -124,10 +114,7 @@ fn frontend(
                 .iter()
                 .filter_map(|l| Some((l.hosts.clone(), l.certificate.clone()?)))
                 .collect();
-            Some(Profile::new(
-                &certificates,
-                before.and_then(|before| before.tls.as_ref()),
-            )?)
+            Some(Profile::new(&certificates, before.and_then(|before| before.tls.as_ref()))?)
         }
     };
     let unmatched = compiler.metrics.rule(RuleKey {
@@ -160,25 +147,13 @@ struct Targets<'a> {
 }
 
 fn key_of(gateway: &Arc<ObjectName>, model: &tidegate_model::Target) -> TargetKey {
-    (
-        gateway.clone(),
-        model.pool.name.clone(),
-        model.settings.name.clone(),
-    )
+    (gateway.clone(), model.pool.name.clone(), model.settings.name.clone())
 }
 
 impl<'a> Targets<'a> {
     fn new(previous: &'a Table) -> Self {
-        let before = previous
-            .targets
-            .iter()
-            .map(|t| (key_of(&t.gateway, &t.model), t))
-            .collect();
-        Self {
-            before,
-            made: HashMap::new(),
-            all: Vec::new(),
-        }
+        let before = previous.targets.iter().map(|t| (key_of(&t.gateway, &t.model), t)).collect();
+        Self { before, made: HashMap::new(), all: Vec::new() }
     }
 
     fn get(
@@ -235,9 +210,10 @@ fn target(
             connect: connect.clone(),
         };
         let (metrics, cores) = (compiler.metrics, compiler.cores);
-        let found = compiler.identities.members.get_or(key.clone(), || {
-            Member::new(&key, tls.clone(), metrics, cores)
-        });
+        let found = compiler
+            .identities
+            .members
+            .get_or(key.clone(), || Member::new(&key, tls.clone(), metrics, cores));
         // Two ways to one address: the better state counts.
         if let Some(&index) = seen.get(&found.scope.id()) {
             let known: &mut Candidate = &mut candidates[index];
@@ -252,11 +228,7 @@ fn target(
             None => Health::new(spec, label.clone()),
         };
         found.series.set_health(&health);
-        candidates.push(Candidate {
-            member: found,
-            health,
-            state: member.state,
-        });
+        candidates.push(Candidate { member: found, health, state: member.state });
     }
     let host = match &settings.host {
         HostOverride::Fixed(name) => HeaderValue::try_from(name.as_str()).ok(),
@@ -309,28 +281,16 @@ fn probe_spec(
         ServerName::try_from(name.to_owned()).unwrap_or_else(|_| ServerName::from(member.ip()));
     let address = SocketAddr::new(member.ip(), probe.port.unwrap_or(member.port()));
     let host = HeaderValue::try_from(host).unwrap_or(HeaderValue::from_static("127.0.0.1"));
-    ProbeSpec {
-        address,
-        tls: tls.map(|config| (config, name)),
-        host,
-        probe,
-    }
+    ProbeSpec { address, tls: tls.map(|config| (config, name)), host, probe }
 }
 
 /// Compares two tables by identity.
 fn what_left(previous: &Table, table: Table) -> Compiled {
     fn rules(table: &Table) -> impl Iterator<Item = &Arc<Rule>> {
-        table
-            .frontends
-            .iter()
-            .flatten()
-            .flat_map(|frontend| frontend.rules.iter())
+        table.frontends.iter().flatten().flat_map(|frontend| frontend.rules.iter())
     }
     fn members(table: &Table) -> impl Iterator<Item = (&Arc<Target>, &Candidate)> {
-        table
-            .targets
-            .iter()
-            .flat_map(|t| t.candidates.iter().map(move |candidate| (t, candidate)))
+        table.targets.iter().flat_map(|t| t.candidates.iter().map(move |candidate| (t, candidate)))
     }
     let staying: HashSet<u64> = rules(&table)
         .map(|rule| rule.scope.id())
@@ -338,10 +298,7 @@ fn what_left(previous: &Table, table: Table) -> Compiled {
         .collect();
     let mut left = Vec::new();
     for rule in rules(previous).filter(|rule| !staying.contains(&rule.scope.id())) {
-        let settings = rule
-            .target
-            .as_ref()
-            .map(|target| target.model.settings.drain_timeout);
+        let settings = rule.target.as_ref().map(|target| target.model.settings.drain_timeout);
         left.push((rule.scope.clone(), settings.unwrap_or(Duration::ZERO)));
     }
     let mut left_members = Vec::new();
@@ -352,9 +309,5 @@ fn what_left(previous: &Table, table: Table) -> Compiled {
             left_members.push(candidate.member.clone());
         }
     }
-    Compiled {
-        table,
-        left,
-        left_members,
-    }
+    Compiled { table, left, left_members }
 }

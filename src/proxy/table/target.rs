@@ -35,10 +35,7 @@ impl Target {
     /// The next member in the core's round that is up and not among `tried`; one that is
     /// terminating only if no other is left.
     pub(crate) fn pick(&self, core: CoreId, tried: &[Arc<Member>]) -> Option<&Candidate> {
-        let start = self
-            .rounds
-            .get(core.index())?
-            .fetch_add(1, Ordering::Relaxed);
+        let start = self.rounds.get(core.index())?.fetch_add(1, Ordering::Relaxed);
         let find = |state| {
             let all = self.candidates.len();
             let first = start % all.max(1);
@@ -46,9 +43,7 @@ impl Target {
             after.iter().chain(before).find(|candidate| {
                 candidate.state == state
                     && candidate.health.is_up()
-                    && !tried
-                        .iter()
-                        .any(|member| Arc::ptr_eq(member, &candidate.member))
+                    && !tried.iter().any(|member| Arc::ptr_eq(member, &candidate.member))
             })
         };
         find(MemberState::Ready).or_else(|| find(MemberState::Terminating))

@@ -44,11 +44,7 @@ impl Profile {
                 entries.push((None, Rank::new(None, None, index), index));
             }
             for host in hosts {
-                entries.push((
-                    Some(host.clone()),
-                    Rank::new(None, Some(host), index),
-                    index,
-                ));
+                entries.push((Some(host.clone()), Rank::new(None, Some(host), index), index));
             }
         }
         let Some((_, first)) = keys.first() else {
@@ -74,12 +70,7 @@ impl Profile {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.session_storage = sessions.clone();
         config.ticketer = tickets.clone();
-        Ok(Self {
-            config: Arc::new(config),
-            sessions,
-            tickets,
-            keys,
-        })
+        Ok(Self { config: Arc::new(config), sessions, tickets, keys })
     }
 
     /// What a handshake is made with.
@@ -103,11 +94,7 @@ fn key_of(
     }
     let chain = certificate.chain().to_vec();
     let key = certificate.key().clone_key();
-    Ok(Arc::new(CertifiedKey::from_der(
-        chain,
-        key,
-        &super::provider(),
-    )?))
+    Ok(Arc::new(CertifiedKey::from_der(chain, key, &super::provider())?))
 }
 
 /// The certificate by the name that the client asks for: that of the listener which takes it, else
@@ -120,18 +107,14 @@ struct Resolver {
 
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Resolver")
-            .field("keys", &self.keys.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Resolver").field("keys", &self.keys.len()).finish_non_exhaustive()
     }
 }
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let found = self.index.find(hello.server_name().unwrap_or(""));
-        let key = found
-            .and_then(|index| self.keys.get(index))
-            .unwrap_or(&self.first);
+        let key = found.and_then(|index| self.keys.get(index)).unwrap_or(&self.first);
         Some(key.clone())
     }
 }

@@ -14,17 +14,11 @@ fn make(name: &str) -> Made {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let (pem, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     let certificate = Certificate::from_pem(name, pem.as_bytes(), key.as_bytes()).unwrap();
-    Made {
-        certificate: Arc::new(certificate),
-        pem,
-    }
+    Made { certificate: Arc::new(certificate), pem }
 }
 
 fn hosts(names: &[&str]) -> Vec<HostPattern> {
-    names
-        .iter()
-        .map(|name| HostPattern::new(name).unwrap())
-        .collect()
+    names.iter().map(|name| HostPattern::new(name).unwrap()).collect()
 }
 
 /// Shakes hands in memory; the certificate that the server showed, and whether it resumed.
@@ -87,11 +81,7 @@ fn the_name_asked_for_chooses_the_certificate() {
     )
     .unwrap();
     let client = trusting(&[&a, &wild, &basic]);
-    for (name, expected) in [
-        ("a.example", &a),
-        ("b.w.example", &wild),
-        ("basic.test", &basic),
-    ] {
+    for (name, expected) in [("a.example", &a), ("b.w.example", &wild), ("basic.test", &basic)] {
         let (shown, _) = shake(&profile, &client, name).unwrap();
         assert_eq!(shown, expected.certificate.chain()[0].to_vec(), "{name}");
     }
@@ -118,10 +108,7 @@ fn sessions_are_resumed_after_a_swap() {
     assert!(!shake(&first, &client, "a.example").unwrap().1);
     let second = Profile::new(&certificates, Some(&first)).unwrap();
     assert!(shake(&second, &client, "a.example").unwrap().1);
-    assert!(
-        Arc::ptr_eq(&first.keys[0].1, &second.keys[0].1),
-        "the key was parsed again"
-    );
+    assert!(Arc::ptr_eq(&first.keys[0].1, &second.keys[0].1), "the key was parsed again");
     let unrelated = Profile::new(&certificates, None).unwrap();
     assert!(!shake(&unrelated, &client, "a.example").unwrap().1);
 }
@@ -131,21 +118,11 @@ fn members_are_trusted_by_the_authorities_given_and_no_other() {
     let (a, b) = (make("a.example"), make("b.example"));
     let profile = Profile::new(&[(hosts(&[]), a.certificate.clone())], None).unwrap();
     let backends = Backends::new();
-    let trust = |made: &Made| {
-        Trust::Roots(Arc::new(
-            TrustedRoots::from_pem(made.pem.as_bytes()).unwrap(),
-        ))
-    };
+    let trust =
+        |made: &Made| Trust::Roots(Arc::new(TrustedRoots::from_pem(made.pem.as_bytes()).unwrap()));
     let right = backends.config(&trust(&a)).unwrap();
     assert!(shake(&profile, &right, "a.example").is_ok());
     assert!(Arc::ptr_eq(&right, &backends.config(&trust(&a)).unwrap()));
     assert!(shake(&profile, &backends.config(&trust(&b)).unwrap(), "a.example").is_err());
-    assert!(
-        shake(
-            &profile,
-            &backends.config(&Trust::WellKnown).unwrap(),
-            "a.example"
-        )
-        .is_err()
-    );
+    assert!(shake(&profile, &backends.config(&Trust::WellKnown).unwrap(), "a.example").is_err());
 }

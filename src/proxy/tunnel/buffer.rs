@@ -23,10 +23,7 @@ pub(super) struct Leftover {
 
 impl Leftover {
     pub(super) fn of(bytes: &[u8]) -> Self {
-        Self {
-            bytes: bytes.into(),
-            taken: 0,
-        }
+        Self { bytes: bytes.into(), taken: 0 }
     }
 
     /// What is still to be written.

@@ -55,11 +55,7 @@ impl Direction {
             state: State::Open,
             unflushed: false,
             bulk: false,
-            leftover: if ahead.is_empty() {
-                Leftover::default()
-            } else {
-                Leftover::of(ahead)
-            },
+            leftover: if ahead.is_empty() { Leftover::default() } else { Leftover::of(ahead) },
             pipe: None,
             moved: 0,
         }
@@ -193,11 +189,7 @@ impl Direction {
             return Ok(Poll::Ready(()));
         };
         let filled = loop {
-            if source
-                .poll_read_ready(cx)
-                .map_err(Broken::Source)?
-                .is_pending()
-            {
+            if source.poll_read_ready(cx).map_err(Broken::Source)?.is_pending() {
                 self.pipe = Some(pipe);
                 // The next message is as likely small as large.
                 self.bulk = false;

@@ -32,12 +32,7 @@ impl Pipe {
         }
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
         let capacity = fcntl_setpipe_size(&write, CAPACITY).unwrap_or(64 * 1024);
-        Some(Self {
-            read,
-            write,
-            held: 0,
-            capacity,
-        })
+        Some(Self { read, write, held: 0, capacity })
     }
 
     /// Returns an empty pipe for others to use; one with bytes in it is closed.

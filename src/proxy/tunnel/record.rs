@@ -41,25 +41,14 @@ impl Record {
     ) -> Self {
         series.tunnel_opened(core.id);
         member.series.tunnel_opened(core.id);
-        Self {
-            core,
-            gateway,
-            series,
-            member,
-            started,
-            client,
-            served,
-            details,
-            counted: (0, 0),
-        }
+        Self { core, gateway, series, member, started, client, served, details, counted: (0, 0) }
     }
 
     /// So many bytes have moved until now, from the client and to it.
     pub(super) fn moved(&mut self, received: u64, sent: u64) {
         let (before_received, before_sent) = self.counted;
         if (received, sent) != self.counted {
-            self.series
-                .tunnel_moved(self.core.id, received - before_received, sent - before_sent);
+            self.series.tunnel_moved(self.core.id, received - before_received, sent - before_sent);
             self.counted = (received, sent);
         }
     }

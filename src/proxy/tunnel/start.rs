@@ -19,10 +19,7 @@ pub(crate) fn start(exchange: Exchange, client: OnUpgrade, member: OnUpgrade) {
     let Some((record, listener)) = exchange.into_tunnel() else {
         return;
     };
-    let owner = TunnelOwner {
-        listener: listener.id(),
-        member: record.member.scope.id(),
-    };
+    let owner = TunnelOwner { listener: listener.id(), member: record.member.scope.id() };
     let ticket = Arc::new(Ticket::new());
     let entered = record.core.tunnels.enter(ticket.clone(), owner);
     tokio::spawn(async move {
@@ -57,11 +54,7 @@ async fn hand_over(
 ) -> Option<(TokioStream, TokioStream)> {
     let ordered = std::future::poll_fn(|cx| {
         ticket.register(cx.waker());
-        if ticket.order().ends() {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
+        if ticket.order().ends() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     });
     tokio::select! {
         both = async { tokio::try_join!(client, member) } => {
@@ -77,10 +70,7 @@ type TokioStream = hyper::upgrade::Parts<TokioIo<Stream>>;
 /// Both sides were made from our own stream type, so this is always one.
 fn downcast(upgraded: Upgraded) -> Option<TokioStream> {
     let stream = upgraded.downcast::<TokioIo<Stream>>().ok();
-    debug_assert!(
-        stream.is_some(),
-        "an upgraded connection is of another type"
-    );
+    debug_assert!(stream.is_some(), "an upgraded connection is of another type");
     stream
 }
 

@@ -45,17 +45,7 @@ impl Tunnel {
         entered: Entered<TunnelOwner>,
     ) -> Self {
         let record = Box::new(record);
-        Self {
-            client,
-            member,
-            up,
-            down,
-            first: None,
-            listener,
-            ticket,
-            record,
-            _entered: entered,
-        }
+        Self { client, member, up, down, first: None, listener, ticket, record, _entered: entered }
     }
 
     /// Moves what can be moved; the end of the tunnel, if this is it.
@@ -115,11 +105,7 @@ impl Future for Tunnel {
         let this = self.get_mut();
         this.ticket.register(cx.waker());
         let ended = if this.ticket.order().ends() {
-            Some(why_ended(
-                &this.listener,
-                &this.record.member,
-                TunnelEnd::Shutdown,
-            ))
+            Some(why_ended(&this.listener, &this.record.member, TunnelEnd::Shutdown))
         } else {
             this.advance(cx)
         };
