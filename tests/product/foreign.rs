@@ -28,6 +28,13 @@ async fn install() {
         .await;
 }
 
+/// Whether the Autobahn suite could be installed.
+fn has_autobahn() -> bool {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+    cache.is_some_and(|cache| cache.join("tidegate-gear/autobahn/bin/python").exists())
+}
+
 /// Runs a piece of gear to its end, and shows what it said if it failed.
 async fn run(mut command: Command) -> String {
     install().await;
@@ -127,6 +134,13 @@ async fn h2spec_passes_in_strict_mode() {
 
 #[tokio::test]
 async fn autobahn_gives_the_same_verdicts_with_the_gateway_as_without() {
+    install().await;
+    if !has_autobahn() {
+        // Only a machine that nobody judges by may do without.
+        assert!(std::env::var_os("CI").is_none(), "no Autobahn suite: it needs Python 2.7");
+        eprintln!("NOT TESTED: the Autobahn suite needs Python 2.7, see tests/gear/install");
+        return;
+    }
     // The member answers no probes: it is probed at another port.
     let health = peers::health().await;
     let direct = free_port();
@@ -149,6 +163,12 @@ async fn autobahn_gives_the_same_verdicts_with_the_gateway_as_without() {
         &gateway.plan.http.to_string(),
     ];
     println!("{}", run(command("autobahn", &arguments)).await);
+}
+
+#[tokio::test]
+async fn the_chart_renders_what_it_should() {
+    let arguments = ["--tidegate", env!("CARGO_BIN_EXE_tidegate")];
+    println!("{}", run(command("chart.mjs", &arguments)).await);
 }
 
 #[tokio::test]
