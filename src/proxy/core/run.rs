@@ -5,8 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 use tracing::error;
 
@@ -51,7 +50,8 @@ struct Leaving {
 
 struct Loop {
     core: Arc<Core>,
-    listening: HashMap<usize, JoinHandle<()>>,
+    /// Dropping one ends its accept loop.
+    listening: HashMap<usize, oneshot::Sender<()>>,
     leaving: Vec<Leaving>,
 }
 
@@ -75,7 +75,7 @@ impl Loop {
         match message {
             Message::Listen { slot, socket } => self.listen(slot, socket),
             Message::Unlisten { slot, after } => {
-                self.unlisten(slot);
+                self.listening.remove(&slot);
                 self.finish_clients(Some(slot), Order::Graceful).await;
                 let core = self.core.clone();
                 tokio::spawn(async move {
@@ -95,9 +95,7 @@ impl Loop {
                 self.leaving.push(Leaving { scope, epoch, due: clock::renew() + millis(after) });
             }
             Message::Drain => {
-                for (_, task) in self.listening.drain() {
-                    task.abort();
-                }
+                self.listening.clear();
                 self.finish_clients(None, Order::Graceful).await;
             }
             Message::Abort => {
@@ -110,18 +108,11 @@ impl Loop {
     fn listen(&mut self, slot: usize, socket: std::net::TcpListener) {
         match tokio::net::TcpListener::from_std(socket) {
             Ok(socket) => {
-                let task = tokio::spawn(accept::run(self.core.clone(), slot, socket));
-                if let Some(old) = self.listening.insert(slot, task) {
-                    old.abort();
-                }
+                let (end, ended) = oneshot::channel();
+                tokio::spawn(accept::run(self.core.clone(), slot, socket, ended));
+                self.listening.insert(slot, end);
             }
             Err(error) => error!(%error, "a listening socket could not be watched"),
-        }
-    }
-
-    fn unlisten(&mut self, slot: usize) {
-        if let Some(task) = self.listening.remove(&slot) {
-            task.abort();
         }
     }
 

@@ -4,11 +4,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 
 use crate::conn::serve;
 use crate::core::{Core, Message};
 use crate::metrics::AcceptErrorClass;
+
+/// How long to wait after accepting failed for want of something; doubled up to the second.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How many connections more than the idlest core one may have before it gives new ones away.
 ///
@@ -16,13 +22,24 @@ use crate::metrics::AcceptErrorClass;
 /// long.
 const UNEVEN: usize = 8;
 
-/// Accepts until the task is aborted.
-pub(crate) async fn run(core: Arc<Core>, slot: usize, listener: TcpListener) {
-    let mut pause = Duration::from_millis(5);
+/// Accepts until `stop` is dropped, and then what has been waiting: a client that was connected
+/// before the end is not reset.
+pub(crate) async fn run(
+    core: Arc<Core>,
+    slot: usize,
+    listener: TcpListener,
+    mut stop: oneshot::Receiver<()>,
+) {
+    let mut pause = SHORTEST_PAUSE;
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            _ = &mut stop => break,
+        };
+        match accepted {
             Ok((tcp, peer)) => {
-                pause = Duration::from_millis(5);
+                pause = SHORTEST_PAUSE;
                 place(&core, slot, tcp, peer);
             }
             Err(error) => {
@@ -33,11 +50,14 @@ pub(crate) async fn run(core: Arc<Core>, slot: usize, listener: TcpListener) {
                     AcceptErrorClass::Resources | AcceptErrorClass::Listener => {
                         tracing::warn!(%error, "cannot accept connections; trying again");
                         tokio::time::sleep(pause).await;
-                        pause = (pause * 2).min(Duration::from_millis(100));
+                        pause = (pause * 2).min(LONGEST_PAUSE);
                     }
                 }
             }
         }
+    }
+    while let Some(Ok((tcp, peer))) = listener.accept().now_or_never() {
+        place(&core, slot, tcp, peer);
     }
 }
 
