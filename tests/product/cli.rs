@@ -66,8 +66,7 @@ fn crd_prints_what_the_repository_keeps() {
 fn a_port_that_is_taken_is_told_with_the_flag_to_change() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let free =
-        || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let free = || free_port().to_string();
     let admin = format!("127.0.0.1:{port}");
     for (arguments, flag) in [
         (vec!["--http-port", &port, "--https-port", &free()], "--http-port"),
