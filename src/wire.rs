@@ -1,6 +1,6 @@
 //! Puts the parts together: the only place that knows both the control side and the data plane.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use thiserror::Error;
-use tidegate_control::{Options, ReadError, Severity, Update, serve_files};
-use tidegate_proxy::{AccessLog, Handle, Proxy, Settings};
+use tidegate_control::{
+    Cluster, ClusterError, ClusterOptions, Feedback, Key, Options, ReadError, Severity, Update,
+    serve_cluster, serve_files,
+};
+use tidegate_proxy::{AccessLog, Handle, HealthState, Proxy, Settings};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -23,13 +26,21 @@ use crate::signals::{Ending, Signals};
 /// What a run is started with.
 #[derive(Debug)]
 pub(crate) struct Config {
-    pub(crate) paths: Vec<PathBuf>,
-    pub(crate) bind: IpAddr,
+    pub(crate) source: Source,
     pub(crate) threads: NonZeroUsize,
     pub(crate) admin: SocketAddr,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) shutdown_delay: Duration,
     pub(crate) drain_limit: Duration,
+}
+
+/// Where resources come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// From files and folders; frontends without an address of their own listen on `bind`.
+    Files { paths: Vec<PathBuf>, bind: IpAddr },
+    /// From a Kubernetes cluster.
+    Cluster(Box<ClusterOptions>),
 }
 
 /// Why a run ended.
@@ -38,6 +49,9 @@ pub(crate) enum RunError {
     /// A path cannot be read.
     #[error(transparent)]
     Unreadable(#[from] ReadError),
+    /// There is no way to a cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// Anything else.
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
@@ -75,21 +89,25 @@ pub(crate) struct Running {
 /// Starts everything; when this returns, the first table serves.
 pub(crate) async fn start(config: Config) -> Result<Running, RunError> {
     // From here on a signal drains instead of killing.
-    let signals = Signals::watch().context("cannot watch signals")?;
+    let mut signals = Signals::watch().context("cannot watch signals")?;
     let admin = tokio::net::TcpListener::bind(config.admin).await.with_context(|| {
         format!("cannot listen on {}: choose another with --admin", config.admin)
     })?;
     let admin_address = admin.local_addr().context("--admin")?;
-    let options = Options { bind: config.bind, nameservers: Vec::new() };
-    let mut updates = serve_files(config.paths, options).await?;
     let mut settings = Settings::new(config.threads);
     settings.access_log.clone_from(&config.access_log);
     let proxy = Proxy::start(settings).context("cannot start the data plane")?;
     let state = State::new(proxy.clone()).context("cannot register metrics")?;
+    // Alive, and not ready: an API server that is away is waited for.
     let serving_admin = tokio::spawn(admin::serve(admin, state.clone()));
-    let first = updates.borrow_and_update().clone();
+    let mut inputs = tokio::select! {
+        inputs = inputs(config.source) => inputs?,
+        signal = signals.next() => return Err(RunError::Interrupted(signal)),
+    };
     let mut teller = Teller::default();
-    apply(&proxy, &state, &mut teller, first).await;
+    let first = inputs.updates.borrow_and_update().clone();
+    inputs.take_keys(&proxy);
+    apply(&proxy, &state, &mut teller, first, inputs.feedback.as_ref()).await;
     state.set_readiness(Readiness::Ready);
     info!(
         admin = %admin_address,
@@ -97,7 +115,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, RunError> {
         frontends = proxy.status().frontends.len(),
         "serving"
     );
-    let applying = tokio::spawn(keep_applying(proxy.clone(), state.clone(), teller, updates));
+    let applying = tokio::spawn(keep_applying(proxy.clone(), state.clone(), teller, inputs));
     Ok(Running {
         proxy,
         admin: admin_address,
@@ -111,20 +129,128 @@ pub(crate) async fn start(config: Config) -> Result<Running, RunError> {
     })
 }
 
-/// Applies every update. What comes while one is applied is applied together after it.
-async fn keep_applying(
-    proxy: Handle,
-    state: Arc<State>,
-    mut teller: Teller,
-    mut updates: watch::Receiver<Arc<Update>>,
-) {
-    while updates.changed().await.is_ok() {
-        let update = updates.borrow_and_update().clone();
-        apply(&proxy, &state, &mut teller, update).await;
+/// What comes from the control side, and what goes back to it.
+struct Inputs {
+    updates: watch::Receiver<Arc<Update>>,
+    /// A cluster's alone.
+    feedback: Option<watch::Sender<Arc<Feedback>>>,
+    ticket_keys: Option<watch::Receiver<Vec<Key>>>,
+}
+
+/// Reads the source for the first time.
+async fn inputs(source: Source) -> Result<Inputs, RunError> {
+    match source {
+        Source::Files { paths, bind } => {
+            let options = Options { bind, nameservers: Vec::new() };
+            let updates = serve_files(paths, options).await?;
+            Ok(Inputs { updates, feedback: None, ticket_keys: None })
+        }
+        Source::Cluster(options) => {
+            let Cluster { mut updates, feedback, ticket_keys } = serve_cluster(*options).await?;
+            updates
+                .wait_for(|update| update.number > 0)
+                .await
+                .map_err(|_| anyhow!("the control side has ended"))?;
+            let (feedback, ticket_keys) = (Some(feedback), Some(ticket_keys));
+            Ok(Inputs { updates, feedback, ticket_keys })
+        }
     }
 }
 
-async fn apply(proxy: &Handle, state: &State, teller: &mut Teller, update: Arc<Update>) {
+impl Inputs {
+    /// Hands the newest shared keys over.
+    fn take_keys(&mut self, proxy: &Handle) {
+        if let Some(keys) = &mut self.ticket_keys {
+            proxy.set_ticket_keys(keys.borrow_and_update().clone());
+        }
+    }
+
+    /// Completes when there are other keys; never without a cluster.
+    async fn other_keys(keys: &mut Option<watch::Receiver<Vec<Key>>>) {
+        let changed = match keys {
+            Some(receiver) => receiver.changed().await.is_ok(),
+            None => false,
+        };
+        if !changed {
+            std::future::pending().await
+        }
+    }
+}
+
+/// How often what probes found is told to the control side, at most.
+const TELL: Duration = Duration::from_millis(500);
+
+/// Applies every update. What comes while one is applied is applied together after it.
+async fn keep_applying(proxy: Handle, state: Arc<State>, mut teller: Teller, mut inputs: Inputs) {
+    let mut changes = proxy.changes();
+    let mut tell_at: Option<tokio::time::Instant> = None;
+    loop {
+        tokio::select! {
+            changed = inputs.updates.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let update = inputs.updates.borrow_and_update().clone();
+                apply(&proxy, &state, &mut teller, update, inputs.feedback.as_ref()).await;
+            }
+            () = Inputs::other_keys(&mut inputs.ticket_keys) => inputs.take_keys(&proxy),
+            // The data plane's own changes; it outlives this loop.
+            Ok(()) = changes.changed(), if inputs.feedback.is_some() => {
+                tell_at.get_or_insert(tokio::time::Instant::now() + TELL);
+            }
+            () = sleep_until(tell_at) => {
+                tell_at = None;
+                if let Some(feedback) = &inputs.feedback {
+                    tell(feedback, &proxy, None);
+                }
+            }
+        }
+    }
+}
+
+async fn sleep_until(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Tells the control side how things are.
+fn tell(feedback: &watch::Sender<Arc<Feedback>>, proxy: &Handle, applied: Option<u64>) {
+    let status = proxy.status();
+    let mut now =
+        Feedback { applied: applied.unwrap_or(feedback.borrow().applied), ..Feedback::default() };
+    for target in status.targets {
+        let up = target.members.iter().filter(|m| m.health.state == HealthState::Up).count();
+        let all = target.members.len();
+        let pool = now.pools.entry((target.gateway, target.pool)).or_insert((up, all));
+        // Under several settings a pool is as good as it is under the worst.
+        *pool = (pool.0.min(up), all);
+    }
+    let mut failures: HashMap<_, Vec<String>> = HashMap::new();
+    for frontend in status.frontends {
+        if let Some(error) = frontend.error {
+            let why = format!("cannot listen on {}: {error}", frontend.address);
+            failures.entry(frontend.gateway).or_default().push(why);
+        }
+    }
+    now.failures = failures;
+    feedback.send_if_modified(|last| {
+        let differs = **last != now;
+        if differs {
+            *last = Arc::new(now);
+        }
+        differs
+    });
+}
+
+async fn apply(
+    proxy: &Handle,
+    state: &State,
+    teller: &mut Teller,
+    update: Arc<Update>,
+    feedback: Option<&watch::Sender<Arc<Feedback>>>,
+) {
     let (handle, snapshot) = (proxy.clone(), update.snapshot.clone());
     let applied = tokio::task::spawn_blocking(move || handle.apply(snapshot)).await;
     let mut told: BTreeSet<(Severity, String)> =
@@ -153,6 +279,9 @@ async fn apply(proxy: &Handle, state: &State, teller: &mut Teller, update: Arc<U
         }
     }
     teller.tell(told);
+    if let Some(feedback) = feedback {
+        tell(feedback, proxy, Some(update.number));
+    }
     state.set_update(update);
 }
 

@@ -12,7 +12,7 @@ use crate::cli::serve::finish;
 use crate::cli::{FAILED, UNUSABLE, fail, print, say};
 use crate::demo::{self, BackEnds, Places};
 use crate::telemetry;
-use crate::wire::{self, Config, RunError};
+use crate::wire::{self, Config, RunError, Source};
 
 /// Runs two chat back ends with a gateway in front, and a page to chat and watch.
 ///
@@ -72,8 +72,7 @@ impl Demo {
         let back_ends = BackEnds::start().await?;
         let places = Places::prepare(self.dir, self.http_port, self.https_port, &back_ends)?;
         let config = Config {
-            paths: places.resources(),
-            bind: self.bind,
+            source: Source::Files { paths: places.resources(), bind: self.bind },
             threads: self.run.thread_count(),
             admin: self.run.admin,
             access_log: open_access_log(&places.access_log.to_string_lossy())?,

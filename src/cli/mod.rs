@@ -4,6 +4,8 @@ mod check;
 mod crd;
 mod demo;
 mod options;
+mod probe;
+mod run;
 mod serve;
 
 use std::fmt::Display;
@@ -41,10 +43,14 @@ enum Command {
     Demo(demo::Demo),
     /// Serves ApplicationGateways from files and folders, and applies what changes in them
     Serve(serve::Serve),
+    /// Serves the ApplicationGateways and Ingresses of a Kubernetes cluster
+    Run(Box<run::Run>),
     /// Says what `serve` would refuse: `file:line: path: why`
     Check(check::Check),
     /// Prints the custom resource definitions
     Crd,
+    /// Asks for an http URL; exits 0 if its status is 2xx
+    Probe(probe::Probe),
 }
 
 /// Runs the command that the command line asks for.
@@ -60,7 +66,9 @@ pub(crate) fn run() -> ExitCode {
     ExitCode::from(match cli.command {
         Command::Demo(demo) => demo.run(),
         Command::Serve(serve) => serve.run(),
+        Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
+        Command::Probe(probe) => probe.run(),
         Command::Crd => crd::run(),
     })
 }

@@ -46,15 +46,19 @@ pub(crate) enum LogFormat {
 }
 
 impl RunOptions {
-    /// Threads to start: as many as asked for, else as the process may use.
     pub(crate) fn thread_count(&self) -> NonZeroUsize {
-        let available = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        self.threads.unwrap_or_else(available)
+        thread_count(self.threads)
     }
 
     pub(crate) fn drain_limit(&self) -> Duration {
         Duration::from_secs(self.drain_timeout)
     }
+}
+
+/// Threads to start: as many as asked for, else as the process may use.
+pub(crate) fn thread_count(asked: Option<NonZeroUsize>) -> NonZeroUsize {
+    let available = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    asked.unwrap_or_else(available)
 }
 
 /// Opens what `--access-log` names.

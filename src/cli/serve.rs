@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::cli::options::{RunOptions, open_access_log};
 use crate::cli::{OK, UNUSABLE, fail, say};
-use crate::wire::{self, Config, RunError};
+use crate::wire::{self, Config, RunError, Source};
 use crate::{cli, telemetry};
 
 /// Serves ApplicationGateways from files and folders, and applies what changes in them.
@@ -50,8 +50,7 @@ impl Serve {
             Err(error) => return fail(&error),
         };
         let config = Config {
-            paths: self.paths,
-            bind: self.bind,
+            source: Source::Files { paths: self.paths, bind: self.bind },
             threads: self.run.thread_count(),
             admin: self.run.admin,
             access_log,
@@ -67,6 +66,10 @@ pub(super) fn finish(outcome: Result<(), RunError>) -> u8 {
     match outcome {
         Ok(()) => OK,
         Err(RunError::Unreadable(error)) => {
+            say(error);
+            UNUSABLE
+        }
+        Err(RunError::Cluster(error)) => {
             say(error);
             UNUSABLE
         }

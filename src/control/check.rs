@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::places::Places;
 use crate::problem::Problem;
 use crate::source::{Files, ReadError};
 use crate::standalone::Options;
@@ -15,7 +16,7 @@ pub fn check(paths: &[PathBuf], options: &Options) -> Result<Vec<Problem>, ReadE
     let mut files = Files::new(paths.to_vec());
     files.read_first()?;
     let (resources, mut problems) = files.resources();
-    let outcome = Translator::new(options.bind).translate(&resources);
+    let outcome = Translator::new(Places::Own(options.bind)).translate(&resources);
     problems.extend(to_problems(&resources, &outcome.findings));
     problems.sort();
     problems.dedup();

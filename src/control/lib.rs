@@ -10,7 +10,10 @@
 
 pub mod api;
 mod check;
+mod cluster;
 mod dns;
+mod grants;
+mod places;
 mod problem;
 mod resources;
 mod source;
@@ -19,6 +22,9 @@ mod translate;
 mod yaml;
 
 pub use check::check;
+pub use cluster::{
+    Cluster, ClusterError, ClusterOptions, Feedback, Key, ServiceTemplate, serve_cluster,
+};
 pub use problem::{ObjectRef, Problem, Severity};
 pub use source::ReadError;
 pub use standalone::{Options, Update, serve_files};

@@ -32,10 +32,11 @@ impl fmt::Display for ObjectRef {
     }
 }
 
-/// One thing that is wrong, written `file:line: path: why`.
+/// One thing that is wrong, written `file:line: path: why`, or `kind namespace/name: path: why` where
+/// there is no file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Problem {
-    /// The file that it stands in.
+    /// The file that it stands in; empty for one that the cluster holds.
     pub file: PathBuf,
     /// The line, counted from 1.
     pub line: u32,
@@ -51,7 +52,10 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: ", self.file.display(), self.line)?;
+        match &self.object {
+            Some(object) if self.file.as_os_str().is_empty() => write!(f, "{object}: ")?,
+            _ => write!(f, "{}:{}: ", self.file.display(), self.line)?,
+        }
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }

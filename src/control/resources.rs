@@ -11,6 +11,7 @@ use rustls::sign::CertifiedKey;
 use tidegate_model::{Certificate, MemberState, ObjectName, TrustedRoots};
 
 use crate::api::ApplicationGateway;
+use crate::grants::Grant;
 use crate::yaml::Lines;
 
 /// Everything that a translation looks at.
@@ -23,6 +24,10 @@ pub(crate) struct Resources {
     pub(crate) slices: HashMap<ObjectName, Vec<Arc<Slice>>>,
     /// What DNS says of host names; those not asked yet are not in it.
     pub(crate) names: Arc<HashMap<String, Resolution>>,
+    /// Who may refer into a namespace from another one.
+    pub(crate) grants: HashMap<Box<str>, Vec<Grant>>,
+    /// Whether a pool may name a Service that is an alias for a name outside.
+    pub(crate) allow_external_name: bool,
 }
 
 /// A gateway and where it was read.
@@ -33,8 +38,8 @@ pub(crate) struct Gateway {
     pub(crate) origin: Arc<Origin>,
 }
 
-/// Where an object was read.
-#[derive(Clone, Debug)]
+/// Where an object was read; no file stands for the cluster.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Origin {
     pub(crate) file: PathBuf,
     pub(crate) lines: Lines,
@@ -56,13 +61,15 @@ pub(crate) struct Secret {
     pub(crate) certificate: Option<Result<Arc<Certificate>, String>>,
     /// `ca.crt`, else `tls.crt`.
     pub(crate) roots: Option<Result<Arc<TrustedRoots>, String>>,
+    /// What is wrong with the newest version, when this is the last good one.
+    pub(crate) newer_fault: Option<String>,
 }
 
 /// What a Service says of its ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Service {
-    /// An alias for a name outside.
-    pub(crate) external: bool,
+    /// The name outside that it is an alias for.
+    pub(crate) external: Option<String>,
     /// Numbers by name; a single port may have none.
     pub(crate) ports: Vec<(String, i32)>,
 }
@@ -96,7 +103,17 @@ impl Secret {
         let roots = fields.get("ca.crt").or(chain).map(|text| {
             TrustedRoots::from_pem(text).map(Arc::new).map_err(|error| error.to_string())
         });
-        Self { certificate, roots }
+        Self { certificate, roots, newer_fault: None }
+    }
+
+    /// This version, or the last one if something is wrong with this and not with that.
+    pub(crate) fn or_last_good(self, last: Option<&Self>) -> Self {
+        match (self.fault(), last) {
+            (Some(fault), Some(last)) if last.fault().is_none() => {
+                Self { newer_fault: Some(fault.to_owned()), ..last.clone() }
+            }
+            _ => self,
+        }
     }
 
     /// Whether something in it is wrong.
@@ -128,7 +145,8 @@ impl Service {
         let spec = service.spec.clone().unwrap_or_default();
         let ports = spec.ports.unwrap_or_default();
         Self {
-            external: spec.type_.as_deref() == Some("ExternalName"),
+            external: (spec.type_.as_deref() == Some("ExternalName"))
+                .then(|| spec.external_name.unwrap_or_default()),
             ports: ports.into_iter().map(|p| (p.name.unwrap_or_default(), p.port)).collect(),
         }
     }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use crate::dns::Dns;
+use crate::places::Places;
 use crate::problem::Problem;
 use crate::source::{Files, ReadError, Watch};
 use crate::translate::{GatewayConditions, Translator, host_names, to_problems};
@@ -34,12 +35,23 @@ pub struct Options {
 /// What the resources come to at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Update {
+    /// Counts updates; 0 before the first.
+    pub number: u64,
     /// What is to be served.
     pub snapshot: Arc<Snapshot>,
     /// What is wrong.
     pub problems: Vec<Problem>,
     /// What became of each gateway, as far as resources decide.
     pub gateways: Vec<GatewayConditions>,
+}
+
+impl Update {
+    /// Whether it differs in nothing but its number.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        self.snapshot == other.snapshot
+            && self.problems == other.problems
+            && self.gateways == other.gateways
+    }
 }
 
 /// Reads files and folders, and goes on watching them for as long as the receiver lives. The first
@@ -57,10 +69,12 @@ pub async fn serve_files(
     watch.set(files.folders());
     files.read_first()?;
     let dns = Dns::new(&options.nameservers);
-    let mut standalone = Standalone { files, dns, translator: Translator::new(options.bind) };
+    let mut standalone =
+        Standalone { files, dns, translator: Translator::new(Places::Own(options.bind)) };
     standalone.want_names();
     standalone.dns.wait_for_all(FIRST_NAMES).await;
-    let (updates, receiver) = tokio::sync::watch::channel(Arc::new(standalone.update()));
+    let (updates, receiver) =
+        tokio::sync::watch::channel(Arc::new(Update { number: 1, ..standalone.update() }));
     tokio::spawn(standalone.run(watch, updates));
     Ok(receiver)
 }
@@ -101,10 +115,10 @@ impl Standalone {
             }
             let update = self.update();
             updates.send_if_modified(|last| {
-                let differs = **last != update;
+                let differs = !last.says_the_same(&update);
                 if differs {
                     debug!(problems = update.problems.len(), "resources changed");
-                    *last = Arc::new(update);
+                    *last = Arc::new(Update { number: last.number + 1, ..update });
                 }
                 differs
             });
@@ -123,7 +137,7 @@ impl Standalone {
         problems.extend(to_problems(&resources, &outcome.findings));
         problems.sort();
         problems.dedup();
-        Update { snapshot: outcome.snapshot, problems, gateways: outcome.gateways }
+        Update { number: 0, snapshot: outcome.snapshot, problems, gateways: outcome.gateways }
     }
 }
 

@@ -27,6 +27,7 @@ pub struct Gateway {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frontend {
     address: SocketAddr,
+    port: u16,
     protocol: Protocol,
     listeners: Vec<Arc<Listener>>,
 }
@@ -57,12 +58,17 @@ pub enum FrontendError {
 
 impl Frontend {
     /// A socket shared by `listeners`, which come in the order in which the resource lists their
-    /// rules.
+    /// rules. Clients connect to `port`, which is another one than that of `address` where something
+    /// in between maps one to the other.
     ///
     /// # Errors
     /// If there is no listener, if protocols are mixed, or if an HTTPS listener that forwards has
     /// no certificate.
-    pub fn new(address: SocketAddr, listeners: Vec<Arc<Listener>>) -> Result<Self, FrontendError> {
+    pub fn new(
+        address: SocketAddr,
+        port: u16,
+        listeners: Vec<Arc<Listener>>,
+    ) -> Result<Self, FrontendError> {
         let first = listeners.first().ok_or(FrontendError::NoListener)?;
         let protocol = first.protocol;
         for listener in &listeners {
@@ -77,12 +83,17 @@ impl Frontend {
                 return Err(FrontendError::NoCertificate { listener: listener.name.clone() });
             }
         }
-        Ok(Self { address, protocol, listeners })
+        Ok(Self { address, port, protocol, listeners })
     }
 
     /// The address it binds.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The port that clients connect to.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// What clients speak on it.

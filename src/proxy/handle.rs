@@ -21,7 +21,7 @@ use crate::settings::Settings;
 use crate::sockets::Sockets;
 use crate::status::Status;
 use crate::table::{self, Compiler, Identities, Table};
-use crate::tls::Backends;
+use crate::tls::{Backends, SharedKeys, TicketKey};
 
 /// How often an address that could not be opened is tried again.
 const BIND_RETRY: Duration = Duration::from_secs(1);
@@ -40,6 +40,8 @@ pub struct Handle(Arc<Inner>);
 struct Inner {
     shared: Arc<Shared>,
     draining: AtomicBool,
+    /// What sessions are resumed by; none while they are ours alone.
+    ticket_keys: Arc<SharedKeys>,
     applier: Mutex<Applier>,
     /// Addresses that could not be opened, and why: apart, so that a page can be shown while a
     /// table is compiled.
@@ -148,6 +150,7 @@ impl Proxy {
         let inner = Arc::new(Inner {
             shared,
             draining: AtomicBool::new(false),
+            ticket_keys: Arc::default(),
             applier: Mutex::new(applier),
             refused: Mutex::default(),
         });
@@ -202,6 +205,7 @@ impl Handle {
             let mut compiler = Compiler {
                 metrics: &shared.metrics,
                 backends: &applier.backends,
+                ticket_keys: &self.0.ticket_keys,
                 identities: &mut applier.identities,
                 cores: shared.cores().len(),
             };
@@ -220,6 +224,13 @@ impl Handle {
         shared.metrics.process().set_revision(revision);
         let bind_failures = applier.bind_failures(&snapshot);
         Ok(Applied { revision, changed, compile, bind_failures })
+    }
+
+    /// From now on sessions are resumed by keys that other processes know, too: tickets are made
+    /// with the first, and taken if made with any. Without a call, or with no key, by own ones.
+    pub fn set_ticket_keys(&self, keys: Vec<TicketKey>) {
+        let keys = (!keys.is_empty()).then(|| Arc::new(keys));
+        self.0.ticket_keys.store(keys);
     }
 
     /// What is going on.

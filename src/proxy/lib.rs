@@ -41,3 +41,4 @@ pub use health::{HealthState, HealthStatus};
 pub use metrics::{Definition, Kind, definitions};
 pub use settings::{Settings, Timeouts};
 pub use status::{FrontendStatus, ListenerStatus, MemberStatus, Status, TargetStatus};
+pub use tls::TicketKey;

@@ -1,10 +1,14 @@
 //! `ApplicationGateway`: the ARM resource's names and values, flattened, with references by name.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::api::GatewayStatus;
 
 /// A gateway: listeners take requests, rules send them to pools of members.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,7 +28,8 @@ use serde_json::Value;
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ApplicationGatewaySpec {
-    /// The class of controllers that serve this gateway.
+    /// The class of controllers that serve this gateway: the name of their IngressClass.
+    #[schemars(length(min = 1, max = 253), extend("default" = "tidegate"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway_class_name: Option<String>,
     /// Addresses that the gateway is reached at.
@@ -123,9 +128,13 @@ pub struct FrontendIpConfiguration {
     /// Its name, which listeners refer to.
     #[schemars(length(min = 1, max = 80))]
     pub name: String,
-    /// The address to listen on; without it, the one that the process was started with.
+    /// The address to listen on; without it, the one that the process was started with. In a
+    /// cluster, the address to ask the cluster's load balancer for.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "privateIPAddress")]
     pub private_ip_address: Option<String>,
+    /// Annotations of the Service that a cluster gives this address.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub service_annotations: BTreeMap<String, String>,
 }
 
 /// A port of the gateway.
@@ -140,7 +149,7 @@ pub struct FrontendPort {
     pub port: i32,
 }
 
-/// A certificate or authority in a Secret of the gateway's namespace.
+/// A certificate or authority in a Secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CertificateRef {
@@ -150,6 +159,10 @@ pub struct CertificateRef {
     /// The Secret: of a certificate `tls.crt` and `tls.key`, of an authority `ca.crt` or `tls.crt`.
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: String,
+    /// The Secret's namespace, if it is another one: that one's ReferenceGrants have to allow it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub secret_namespace: Option<String>,
 }
 
 /// What is spoken on a connection.
@@ -227,7 +240,7 @@ pub struct BackendAddress {
     /// All addresses of a host name, looked up again when their time to live is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fqdn: Option<String>,
-    /// The endpoints of a Service of this namespace.
+    /// The endpoints of a Service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceRef>,
 }
@@ -239,6 +252,10 @@ pub struct ServiceRef {
     /// The Service.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
+    /// Its namespace, if it is another one: that one's ReferenceGrants have to allow it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
     /// Its port, by number or name.
     pub port: IntOrString,
 }
@@ -446,44 +463,4 @@ pub struct RequestRoutingRule {
     /// Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load_distribution_policy: Option<Later>,
-}
-
-/// What became of a gateway.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct GatewayStatus {
-    /// Where it is reached.
-    #[schemars(length(max = 16))]
-    pub addresses: Vec<String>,
-    /// Members that are up, of all, such as `2/3`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub healthy: Option<String>,
-    /// `Accepted`, `ResolvedRefs` and `Programmed`.
-    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
-    pub conditions: Vec<Condition>,
-}
-
-/// One statement about a gateway.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Condition {
-    /// What it is about.
-    #[serde(rename = "type")]
-    #[schemars(length(max = 316))]
-    pub kind: String,
-    /// `True`, `False` or `Unknown`.
-    #[schemars(length(max = 16))]
-    pub status: String,
-    /// Why, in one word.
-    #[schemars(length(max = 1024))]
-    pub reason: String,
-    /// Why, in full.
-    #[schemars(length(max = 32768))]
-    pub message: String,
-    /// The generation of the resource that it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// When its status changed last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_transition_time: Option<String>,
 }

@@ -1,14 +1,16 @@
 //! The resources that users write.
 
 mod application_gateway;
+mod status;
 mod unsupported;
 
 pub use application_gateway::{
     ApplicationGateway, ApplicationGatewaySpec, BackendAddress, BackendAddressPool,
-    BackendHttpSettings, CertificateRef, Condition, ConnectionDraining, CookieBasedAffinity,
-    FrontendIpConfiguration, FrontendPort, GatewayStatus, HttpListener, Later, Probe, ProbeMatch,
-    Protocol, RequestRoutingRule, RuleType, ServiceRef,
+    BackendHttpSettings, CertificateRef, ConnectionDraining, CookieBasedAffinity,
+    FrontendIpConfiguration, FrontendPort, HttpListener, Later, Probe, ProbeMatch, Protocol,
+    RequestRoutingRule, RuleType, ServiceRef,
 };
+pub use status::{Condition, GatewayStatus, ItemStatus, PoolStatus};
 pub(crate) use unsupported::{Part, Unsupported, unsupported};
 
 use kube::CustomResourceExt;

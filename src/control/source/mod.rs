@@ -12,4 +12,5 @@ mod watch;
 
 pub(crate) use files::Files;
 pub use files::ReadError;
+pub(crate) use object::typed;
 pub(crate) use watch::{Touched, Watch};

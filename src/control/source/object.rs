@@ -146,7 +146,7 @@ fn slice(value: Value, key: &ObjectRef) -> Read {
 }
 
 /// The typed object, or the field that is wrong and why.
-fn typed<T: DeserializeOwned>(value: Value) -> Result<T, (String, String)> {
+pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, (String, String)> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let why = error.into_inner().to_string();

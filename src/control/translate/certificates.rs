@@ -7,7 +7,7 @@ use tidegate_model::{Certificate, ObjectName, TrustedRoots};
 use crate::api::CertificateRef;
 use crate::resources::Secret;
 use crate::translate::findings::Findings;
-use crate::translate::gateway::Context;
+use crate::translate::gateway::{Context, not_granted};
 
 /// The certificate with this name.
 pub(super) fn certificate(
@@ -65,11 +65,22 @@ fn secret<'a>(
         findings.unresolved(path, format!("there is no {name:?} in {collection}"));
         return None;
     };
-    let secret = ObjectName::new(&*context.name.namespace, all[index].secret_name.as_str());
+    let source = &all[index];
+    let namespace = source.secret_namespace.as_deref().unwrap_or(&context.name.namespace);
+    let secret = ObjectName::new(namespace, source.secret_name.as_str());
+    if !context.may_refer("Secret", &secret) {
+        let path = format!("spec.{collection}[{index}].secretNamespace");
+        findings.unresolved(path, not_granted("Secret", &secret));
+        return None;
+    }
     let Some(found) = context.resources.secrets.get(&secret) else {
         let path = format!("spec.{collection}[{index}].secretName");
         findings.unresolved(path, format!("there is no Secret {secret}"));
         return None;
     };
+    if let Some(fault) = &found.newer_fault {
+        let path = format!("spec.{collection}[{index}].secretName");
+        findings.warn(path, format!("Secret {secret}: {fault}; the last good one goes on serving"));
+    }
     Some((secret, found))
 }

@@ -31,7 +31,7 @@ pub struct GatewayCondition {
 }
 
 impl GatewayConditions {
-    pub(super) fn of(name: &ObjectName, gateway: Option<&Gateway>, findings: &[Finding]) -> Self {
+    pub(crate) fn of(name: &ObjectName, gateway: Option<&Gateway>, findings: &[Finding]) -> Self {
         let told = |wanted: &dyn Fn(&Finding) -> bool| {
             let mut lines: Vec<String> = Vec::new();
             for finding in findings.iter().filter(|f| f.severity == Severity::Error && wanted(f)) {

@@ -1,11 +1,12 @@
 //! What a translation has to say about resources.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use tidegate_model::ObjectName;
 
+use crate::api::ServiceRef;
 use crate::problem::{ObjectRef, Problem, Severity};
-use crate::resources::Resources;
+use crate::resources::{Gateway, Resources};
 
 /// One thing that is wrong with a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,13 +77,37 @@ pub(crate) fn to_problems(resources: &Resources, findings: &[Finding]) -> Vec<Pr
     findings.iter().filter_map(problem).collect()
 }
 
-/// The host names that pools name.
+/// The host names that pools name, ExternalName Services among them.
 pub(crate) fn host_names(resources: &Resources) -> BTreeSet<String> {
-    let pools = resources.gateways.iter().flat_map(|g| &g.resource.spec.backend_address_pools);
-    pools
-        .flat_map(|pool| &pool.backend_addresses)
-        .filter_map(|address| address.fqdn.as_deref())
-        .filter(|name| tidegate_model::Hostname::new(name.trim_end_matches('.')).is_ok())
-        .map(str::to_owned)
-        .collect()
+    let outside = |gateway: &Gateway, service: &ServiceRef| {
+        let namespace = service.namespace.as_deref().unwrap_or(&gateway.name.namespace);
+        let name = ObjectName::new(namespace, service.name.as_str());
+        resources.services.get(&name)?.external.clone()
+    };
+    let mut names = BTreeSet::new();
+    for gateway in &resources.gateways {
+        let pools = &gateway.resource.spec.backend_address_pools;
+        for address in pools.iter().flat_map(|pool| &pool.backend_addresses) {
+            names.extend(address.fqdn.clone());
+            if resources.allow_external_name {
+                names.extend(address.service.as_ref().and_then(|its| outside(gateway, its)));
+            }
+        }
+    }
+    names.retain(|name| tidegate_model::Hostname::new(name.trim_end_matches('.')).is_ok());
+    names
+}
+
+/// The Secrets that gateways name.
+pub(crate) fn secret_names(resources: &Resources) -> HashSet<ObjectName> {
+    let mut names = HashSet::new();
+    for gateway in &resources.gateways {
+        let spec = &gateway.resource.spec;
+        for certificate in spec.ssl_certificates.iter().chain(&spec.trusted_root_certificates) {
+            let own = &*gateway.name.namespace;
+            let namespace = certificate.secret_namespace.as_deref().unwrap_or(own);
+            names.insert(ObjectName::new(namespace, certificate.secret_name.as_str()));
+        }
+    }
+    names
 }

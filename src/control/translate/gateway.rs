@@ -1,12 +1,13 @@
 //! The translation of one gateway after the other.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tidegate_model::{Frontend, Gateway, Listener, ObjectName, Pool, Settings, Snapshot, Target};
 
 use crate::api::{ApplicationGatewaySpec, Part, Unsupported, unsupported};
+use crate::places::Places;
 use crate::resources::Resources;
 use crate::translate::findings::Findings;
 use crate::translate::listeners::Listeners;
@@ -21,7 +22,7 @@ type Key = (ObjectName, Box<str>);
 /// same in memory.
 #[derive(Debug)]
 pub(crate) struct Translator {
-    bind: IpAddr,
+    places: Places,
     pub(super) pools: Reuse<Key, Pool>,
     pub(super) settings: Reuse<Key, Settings>,
     pub(super) targets: Reuse<(ObjectName, Box<str>, Box<str>), Target>,
@@ -38,7 +39,7 @@ pub(super) struct Context<'a> {
     pub(super) name: &'a ObjectName,
     pub(super) spec: &'a ApplicationGatewaySpec,
     pub(super) resources: &'a Resources,
-    pub(super) bind: IpAddr,
+    pub(super) places: &'a Places,
     /// Items that use what is not supported, by collection and place.
     pub(super) refused: Vec<(&'static str, usize)>,
 }
@@ -48,13 +49,31 @@ impl Context<'_> {
     pub(super) fn is_refused(&self, collection: &str, index: usize) -> bool {
         self.refused.iter().any(|(its, place)| *its == collection && *place == index)
     }
+
+    /// Whether the gateway may refer to an object: one of its own namespace, or one that a
+    /// ReferenceGrant of the other namespace is for.
+    pub(super) fn may_refer(&self, kind: &str, object: &ObjectName) -> bool {
+        object.namespace == self.name.namespace
+            || self.resources.grants.get(&object.namespace).is_some_and(|grants| {
+                grants.iter().any(|grant| grant.allows(&self.name.namespace, kind, &object.name))
+            })
+    }
+}
+
+/// Why a reference into another namespace is refused.
+pub(super) fn not_granted(kind: &str, object: &ObjectName) -> String {
+    format!(
+        "no ReferenceGrant of namespace {} allows ApplicationGateways of this namespace to refer \
+         to {kind} {object}",
+        object.namespace
+    )
 }
 
 impl Translator {
-    /// Frontends without an address of their own listen on `bind`.
-    pub(crate) fn new(bind: IpAddr) -> Self {
+    /// Frontends listen where `places` says.
+    pub(crate) fn new(places: Places) -> Self {
         Self {
-            bind,
+            places,
             pools: Reuse::default(),
             settings: Reuse::default(),
             targets: Reuse::default(),
@@ -64,8 +83,14 @@ impl Translator {
         }
     }
 
+    /// From now on frontends listen where `places` says.
+    pub(crate) fn set_places(&mut self, places: Places) {
+        self.places = places;
+    }
+
     /// Translates everything.
     pub(crate) fn translate(&mut self, resources: &Resources) -> Outcome {
+        let places = self.places.clone();
         let mut gateways = Vec::with_capacity(resources.gateways.len());
         let mut all_findings = Vec::new();
         let mut conditions = Vec::new();
@@ -77,7 +102,7 @@ impl Translator {
                 name: &source.name,
                 spec,
                 resources,
-                bind: self.bind,
+                places: &places,
                 refused: Vec::new(),
             };
             find_unsupported(&mut context, &mut findings);

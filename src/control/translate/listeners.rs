@@ -1,7 +1,7 @@
 //! Listeners with their rules, and the sockets that they share.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tidegate_model::{
@@ -28,6 +28,8 @@ pub(super) struct Listeners<'a, 'c> {
 /// A listener that is right by itself.
 struct Checked {
     address: SocketAddr,
+    /// What clients connect to.
+    port: u16,
     protocol: Protocol,
     hosts: Vec<HostPattern>,
     certificate: Option<Arc<tidegate_model::Certificate>>,
@@ -53,7 +55,7 @@ impl<'a> Listeners<'a, '_> {
         refuse_clashes(&spec.http_listeners, &mut checked, findings);
 
         let rules = self.rules(&places, findings);
-        let mut by_address: Vec<(SocketAddr, Vec<Arc<Listener>>)> = Vec::new();
+        let mut by_address: Vec<(SocketAddr, u16, Vec<Arc<Listener>>)> = Vec::new();
         for (listener_index, rule) in self.in_rule_order(&rules) {
             let Some(checked) = checked[listener_index].take() else {
                 continue;
@@ -68,9 +70,9 @@ impl<'a> Listeners<'a, '_> {
                 rule,
             };
             let listener = translator.listeners.share((self.context.name.clone(), name), listener);
-            match by_address.iter_mut().find(|(address, _)| *address == checked.address) {
-                Some((_, listeners)) => listeners.push(listener),
-                None => by_address.push((checked.address, vec![listener])),
+            match by_address.iter_mut().find(|(address, ..)| *address == checked.address) {
+                Some((.., listeners)) => listeners.push(listener),
+                None => by_address.push((checked.address, checked.port, vec![listener])),
             }
         }
         for (index, left) in checked.iter().enumerate() {
@@ -80,9 +82,9 @@ impl<'a> Listeners<'a, '_> {
             }
         }
         let mut frontends = Vec::with_capacity(by_address.len());
-        for (address, listeners) in by_address {
+        for (address, port, listeners) in by_address {
             taken.insert(address, self.context.name);
-            match Frontend::new(address, listeners) {
+            match Frontend::new(address, port, listeners) {
                 Ok(frontend) => frontends.push(frontend),
                 Err(error) => findings.refuse("spec.httpListeners", error.to_string()),
             }
@@ -101,7 +103,7 @@ impl<'a> Listeners<'a, '_> {
     ) -> Option<Checked> {
         let path = format!("spec.httpListeners[{index}]");
         let spec = self.context.spec;
-        let address = self.address(source, &path, findings);
+        let frontend = self.frontend(source, &path, findings);
         let Some(&port_place) = ports.get(source.frontend_port.as_str()) else {
             let why = format!("there is no {:?} in frontendPorts", source.frontend_port);
             findings.unresolved(format!("{path}.frontendPort"), why);
@@ -131,7 +133,9 @@ impl<'a> Listeners<'a, '_> {
         if self.context.is_refused("httpListeners", index) {
             return None;
         }
-        let address = SocketAddr::new(address?, u16::try_from(port?).ok()?);
+        let port = u16::try_from(port?).ok()?;
+        // Without a place in the cluster yet it waits, and nothing is wrong with it.
+        let address = self.place(frontend?, port, findings)?;
         if let Some(other) = taken.get(&address) {
             let why = format!("{address} is already taken by gateway {other}");
             findings.refuse(format!("{path}.frontendPort"), why);
@@ -141,41 +145,58 @@ impl<'a> Listeners<'a, '_> {
             api::Protocol::Http => Protocol::Http,
             api::Protocol::Https => Protocol::Https,
         };
-        Some(Checked { address, protocol, hosts: hosts?, certificate: certificate? })
+        Some(Checked { address, port, protocol, hosts: hosts?, certificate: certificate? })
     }
 
-    /// The address that a listener listens on.
-    fn address(
+    /// The address that a listener names: its place among the gateway's, `None` for the only one
+    /// of a gateway that lists none.
+    fn frontend(
         &self,
         source: &HttpListener,
         path: &str,
         findings: &mut Findings<'_>,
-    ) -> Option<IpAddr> {
+    ) -> Option<Option<usize>> {
         let all = &self.context.spec.frontend_ip_configurations;
         let path = format!("{path}.frontendIPConfiguration");
-        let index = match &source.frontend_ip_configuration {
-            Some(name) => match all.iter().position(|configuration| configuration.name == *name) {
-                Some(index) => index,
-                None => {
+        match &source.frontend_ip_configuration {
+            Some(name) => {
+                let index = all.iter().position(|configuration| configuration.name == *name);
+                if index.is_none() {
                     let why = format!("there is no {name:?} in frontendIPConfigurations");
                     findings.unresolved(path, why);
-                    return None;
                 }
-            },
-            None if all.len() == 1 => 0,
-            None if all.is_empty() => return Some(self.context.bind),
+                index.map(Some)
+            }
+            None if all.len() < 2 => Some((!all.is_empty()).then_some(0)),
             None => {
                 findings.refuse(path, "it is needed: the gateway has several addresses");
-                return None;
+                None
             }
-        };
-        let Some(text) = &all[index].private_ip_address else {
-            return Some(self.context.bind);
-        };
-        let path = format!("spec.frontendIPConfigurations[{index}].privateIPAddress");
-        text.parse()
-            .map_err(|_| findings.refuse(path, format!("{text:?} is not an IP address")))
-            .ok()
+        }
+    }
+
+    /// Where a port of a frontend listens.
+    fn place(
+        &self,
+        frontend: Option<usize>,
+        port: u16,
+        findings: &mut Findings<'_>,
+    ) -> Option<SocketAddr> {
+        let configuration =
+            frontend.map(|index| &self.context.spec.frontend_ip_configurations[index]);
+        let mut own = None;
+        if let Some(text) = configuration.and_then(|its| its.private_ip_address.as_ref()) {
+            let index = frontend.unwrap_or(0);
+            let path = format!("spec.frontendIPConfigurations[{index}].privateIPAddress");
+            let parsed = text.parse();
+            own = Some(
+                parsed
+                    .map_err(|_| findings.refuse(path, format!("{text:?} is not an IP address")))
+                    .ok()?,
+            );
+        }
+        let name = configuration.map_or("", |its| &its.name);
+        self.context.places.of(self.context.name, name, own, port)
     }
 
     /// The rule of each listener, by the listener's place: the first that names it.

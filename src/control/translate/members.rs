@@ -8,7 +8,7 @@ use tidegate_model::{Hostname, Member, MemberState, ObjectName, Pool};
 
 use crate::api::{BackendAddress, BackendAddressPool, ServiceRef};
 use crate::translate::findings::Findings;
-use crate::translate::gateway::Context;
+use crate::translate::gateway::{Context, not_granted};
 
 /// The pool at `index`. What is wrong with an address leaves out that address alone.
 pub(super) fn pool(
@@ -67,7 +67,9 @@ impl Members {
                     format!("{text:?} is not an IP address; a host name goes into fqdn"),
                 ),
             },
-            (None, Some(name), None) => self.add_name(context, name, path, findings),
+            (None, Some(name), None) => {
+                self.add_name(context, name, None, &format!("{path}.fqdn"), findings);
+            }
             (None, None, Some(service)) => {
                 self.add_service(context, service, &format!("{path}.service"), findings);
             }
@@ -79,10 +81,10 @@ impl Members {
         &mut self,
         context: &Context<'_>,
         name: &str,
+        port: Option<u16>,
         path: &str,
         findings: &mut Findings<'_>,
     ) {
-        let path = format!("{path}.fqdn");
         // One dot at the end says that the name is complete.
         let plain = name.strip_suffix('.').unwrap_or(name);
         let host = match Hostname::new(plain) {
@@ -94,7 +96,7 @@ impl Members {
         };
         for &address in &answer.addresses {
             let fqdn = Some(host.as_str().into());
-            self.push(Member { address, port: None, fqdn, state: MemberState::Ready });
+            self.push(Member { address, port, fqdn, state: MemberState::Ready });
         }
         if let Some(error) = &answer.error {
             let kept = match answer.addresses.len() {
@@ -112,14 +114,29 @@ impl Members {
         path: &str,
         findings: &mut Findings<'_>,
     ) {
-        let name = ObjectName::new(&*context.name.namespace, source.name.as_str());
+        let namespace = source.namespace.as_deref().unwrap_or(&context.name.namespace);
+        let name = ObjectName::new(namespace, source.name.as_str());
+        if !context.may_refer("Service", &name) {
+            let path = format!("{path}.namespace");
+            return findings.unresolved(path, not_granted("Service", &name));
+        }
         let Some(service) = context.resources.services.get(&name) else {
             let why = format!("there is no Service {name}");
             return findings.unresolved(format!("{path}.name"), why);
         };
-        if service.external {
-            let why = format!("Service {name} is an ExternalName; write its name as fqdn");
-            return findings.refuse(format!("{path}.name"), why);
+        if let Some(outside) = &service.external {
+            if !context.resources.allow_external_name {
+                let why = format!(
+                    "Service {name} is an ExternalName: these are refused without \
+                     --allow-external-name; a host name may be written as fqdn"
+                );
+                return findings.refuse(format!("{path}.name"), why);
+            }
+            let port = match &source.port {
+                IntOrString::Int(number) => u16::try_from(*number).ok(),
+                IntOrString::String(_) => None,
+            };
+            return self.add_name(context, outside, port, path, findings);
         }
         let port = service.ports.iter().find(|(name, number)| match &source.port {
             IntOrString::Int(wanted) => wanted == number,

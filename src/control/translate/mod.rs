@@ -17,7 +17,7 @@ mod settings;
 mod tests;
 
 pub use conditions::{GatewayCondition, GatewayConditions};
-pub(crate) use findings::{Finding, host_names, to_problems};
+pub(crate) use findings::{Finding, host_names, secret_names, to_problems};
 pub(crate) use gateway::Translator;
 
 use std::sync::Arc;

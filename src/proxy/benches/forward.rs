@@ -61,7 +61,8 @@ fn snapshot(listen: SocketAddr, member: SocketAddr) -> Snapshot {
         certificate: None,
         rule: Rule { name: "r".into(), priority: None, action },
     };
-    let frontend = Frontend::new(listen, vec![Arc::new(listener)]).expect("a frontend");
+    let frontend =
+        Frontend::new(listen, listen.port(), vec![Arc::new(listener)]).expect("a frontend");
     let name = ObjectName::new("default", "bench");
     Snapshot { gateways: vec![Arc::new(Gateway { name, frontends: vec![frontend] })] }
 }

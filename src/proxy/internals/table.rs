@@ -73,6 +73,7 @@ impl Compile {
         let mut compiler = Compiler {
             metrics: &self.metrics,
             backends: &self.backends,
+            ticket_keys: &Arc::default(),
             identities: &mut self.identities,
             cores: 1,
         };
@@ -118,7 +119,7 @@ pub fn snapshot_of(rules: usize) -> Snapshot {
         })
     };
     let listeners = (0..rules).map(listener).collect();
-    let frontends = Frontend::new(address, listeners).into_iter().collect();
+    let frontends = Frontend::new(address, address.port(), listeners).into_iter().collect();
     let name = ObjectName::new("default", "bench");
     Snapshot { gateways: vec![Arc::new(Gateway { name, frontends })] }
 }
@@ -180,7 +181,7 @@ fn decode(script: &mut Script<'_>) -> Snapshot {
                 let (protocol, certificate) = (Protocol::Http, None);
                 listeners.push(Arc::new(Listener { name, protocol, hosts, certificate, rule }));
             }
-            frontends.extend(Frontend::new(address, listeners));
+            frontends.extend(Frontend::new(address, address.port(), listeners));
         }
         Arc::new(Gateway { name: ObjectName::new("n", format!("g{index}")), frontends })
     };

@@ -21,12 +21,13 @@ use crate::metrics::{Metrics, RuleKey};
 use crate::padded::per_core;
 use crate::table::reuse::Connect;
 use crate::table::{Candidate, Frontend, Identities, MemberKey, Rule, Table, Target};
-use crate::tls::{Backends, Profile};
+use crate::tls::{Backends, Profile, SharedKeys};
 
 /// What compiling needs besides the snapshot.
 pub(crate) struct Compiler<'a> {
     pub(crate) metrics: &'a Arc<Metrics>,
     pub(crate) backends: &'a Backends,
+    pub(crate) ticket_keys: &'a Arc<SharedKeys>,
     pub(crate) identities: &'a mut Identities,
     pub(crate) cores: usize,
 }
@@ -114,7 +115,9 @@ fn frontend(
                 .iter()
                 .filter_map(|l| Some((l.hosts.clone(), l.certificate.clone()?)))
                 .collect();
-            Some(Profile::new(&certificates, before.and_then(|before| before.tls.as_ref()))?)
+            let before = before.and_then(|before| before.tls.as_ref());
+            let name = format!("{gateway}:{}", model.port());
+            Some(Profile::new(&certificates, before, compiler.ticket_keys, &name)?)
         }
     };
     let unmatched = compiler.metrics.rule(RuleKey {
@@ -128,7 +131,7 @@ fn frontend(
         gateway: gateway.clone(),
         address: model.address(),
         protocol: model.protocol(),
-        port: HeaderValue::from(model.address().port()),
+        port: HeaderValue::from(model.port()),
         tls,
         index: HostIndex::new(entries),
         rules: rules.into(),

@@ -89,7 +89,7 @@ fn start(member: SocketAddr, timeouts: Timeouts) -> (Handle, SocketAddr) {
         certificate: None,
         rule: Rule { name: "r".into(), priority: None, action: Action::Forward(Arc::new(target)) },
     };
-    let frontend = Frontend::new(listen, vec![Arc::new(listener)]).unwrap();
+    let frontend = Frontend::new(listen, listen.port(), vec![Arc::new(listener)]).unwrap();
     let name = ObjectName::new("default", "test");
     let gateway = Gateway { name, frontends: vec![frontend] };
     let mut settings = tidegate_proxy::Settings::new(NonZeroUsize::MIN);

@@ -5,9 +5,12 @@ mod backends;
 mod profile;
 #[cfg(test)]
 mod tests;
+mod tickets;
 
 pub(crate) use backends::Backends;
 pub(crate) use profile::Profile;
+pub(crate) use tickets::SharedKeys;
+pub use tickets::TicketKey;
 
 use std::sync::Arc;
 

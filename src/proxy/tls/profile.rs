@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{
     ClientHello, ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache,
     StoresServerSessions,
@@ -13,6 +12,8 @@ use rustls::sign::CertifiedKey;
 use tidegate_model::{Certificate, HostPattern};
 
 use crate::lookup::{HostIndex, Rank};
+use crate::tls::SharedKeys;
+use crate::tls::tickets::Tickets;
 
 /// TLS 1.2 sessions that a frontend remembers; newer ones are remembered by the client's ticket.
 const SESSIONS: usize = 4096;
@@ -28,13 +29,16 @@ pub(crate) struct Profile {
 }
 
 impl Profile {
-    /// Certificates in rule order, each with the hosts that its listener takes; none for any.
+    /// Certificates in rule order, each with the hosts that its listener takes; none for any. What
+    /// sessions are resumed by is `frontend`'s own.
     ///
     /// # Errors
     /// If a key cannot be used, or there is no certificate at all.
     pub(crate) fn new(
         certificates: &[(Vec<HostPattern>, Arc<Certificate>)],
         previous: Option<&Self>,
+        shared: &Arc<SharedKeys>,
+        frontend: &str,
     ) -> Result<Self, rustls::Error> {
         let mut keys = Vec::with_capacity(certificates.len());
         let mut entries = Vec::new();
@@ -61,7 +65,7 @@ impl Profile {
         };
         let tickets = match previous {
             Some(previous) => previous.tickets.clone(),
-            None => Ticketer::new()?,
+            None => Arc::new(Tickets::new(shared.clone(), frontend)?),
         };
         let mut config = ServerConfig::builder_with_provider(super::provider())
             .with_safe_default_protocol_versions()?

@@ -78,6 +78,8 @@ fn the_name_asked_for_chooses_the_certificate() {
             (hosts(&[]), basic.certificate.clone()),
         ],
         None,
+        &Arc::default(),
+        "f",
     )
     .unwrap();
     let client = trusting(&[&a, &wild, &basic]);
@@ -94,7 +96,7 @@ fn without_a_match_or_a_basic_listener_the_first_certificate_is_shown() {
         (hosts(&["a.example"]), a.certificate.clone()),
         (hosts(&["b.example"]), b.certificate.clone()),
     ];
-    let profile = Profile::new(&certificates, None).unwrap();
+    let profile = Profile::new(&certificates, None, &Arc::default(), "f").unwrap();
     let error = shake(&profile, &trusting(&[&a, &b]), "c.example").unwrap_err();
     assert!(error.to_string().contains("not valid for name"), "{error}");
 }
@@ -103,20 +105,21 @@ fn without_a_match_or_a_basic_listener_the_first_certificate_is_shown() {
 fn sessions_are_resumed_after_a_swap() {
     let a = make("a.example");
     let certificates = [(hosts(&[]), a.certificate.clone())];
-    let first = Profile::new(&certificates, None).unwrap();
+    let first = Profile::new(&certificates, None, &Arc::default(), "f").unwrap();
     let client = trusting(&[&a]);
     assert!(!shake(&first, &client, "a.example").unwrap().1);
-    let second = Profile::new(&certificates, Some(&first)).unwrap();
+    let second = Profile::new(&certificates, Some(&first), &Arc::default(), "f").unwrap();
     assert!(shake(&second, &client, "a.example").unwrap().1);
     assert!(Arc::ptr_eq(&first.keys[0].1, &second.keys[0].1), "the key was parsed again");
-    let unrelated = Profile::new(&certificates, None).unwrap();
+    let unrelated = Profile::new(&certificates, None, &Arc::default(), "f").unwrap();
     assert!(!shake(&unrelated, &client, "a.example").unwrap().1);
 }
 
 #[test]
 fn members_are_trusted_by_the_authorities_given_and_no_other() {
     let (a, b) = (make("a.example"), make("b.example"));
-    let profile = Profile::new(&[(hosts(&[]), a.certificate.clone())], None).unwrap();
+    let profile =
+        Profile::new(&[(hosts(&[]), a.certificate.clone())], None, &Arc::default(), "f").unwrap();
     let backends = Backends::new();
     let trust =
         |made: &Made| Trust::Roots(Arc::new(TrustedRoots::from_pem(made.pem.as_bytes()).unwrap()));

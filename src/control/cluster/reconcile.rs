@@ -1,0 +1,216 @@
+//! The loop of `tidegate run`: what watches bring in, one update for every change out.
+//!
+//! What comes while a translation runs is translated together after it; otherwise a change is
+//! translated at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_model::ObjectName;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tracing::debug;
+
+use crate::api::{ApplicationGateway, GatewayStatus};
+use crate::cluster::kept::{self, KeptService};
+use crate::cluster::secrets::Secrets;
+use crate::cluster::store::{Seen, Store, Touched};
+use crate::dns::Dns;
+use crate::places::Places;
+use crate::problem::{ObjectRef, Problem, Severity};
+use crate::standalone::Update;
+use crate::translate::{Finding, Translator, host_names, secret_names, to_problems};
+
+/// How long an update waits for Secrets that have never been read, at most.
+const SECRETS_WAIT: Duration = Duration::from_secs(2);
+
+/// What became of everything at one moment, for who writes it into the cluster.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    /// The update that it belongs to.
+    pub(super) number: u64,
+    pub(super) update: Arc<Update>,
+    pub(super) gateways: Vec<JudgedGateway>,
+    pub(super) kept: Vec<Arc<KeptService>>,
+}
+
+/// What became of one gateway.
+#[derive(Debug)]
+pub(super) struct JudgedGateway {
+    pub(super) name: ObjectName,
+    pub(super) uid: String,
+    pub(super) generation: i64,
+    /// What serves: the last version that could be read.
+    pub(super) resource: Option<Arc<ApplicationGateway>>,
+    /// Why the newest version cannot be read: the field, and what is wrong with it.
+    pub(super) unreadable: Option<(String, String)>,
+    pub(super) findings: Vec<Finding>,
+    /// What the cluster says of it now.
+    pub(super) observed: GatewayStatus,
+}
+
+pub(super) struct Reconciler {
+    pub(super) store: Store,
+    pub(super) secrets: Secrets,
+    pub(super) dns: Arc<Dns>,
+    pub(super) translator: Translator,
+    /// Where frontends bind, when ports are allocated.
+    pub(super) bind: Option<std::net::IpAddr>,
+    pub(super) scopes: usize,
+    pub(super) updates: watch::Sender<Arc<Update>>,
+    pub(super) judged: watch::Sender<Arc<Judged>>,
+    findings: Arc<HashMap<ObjectName, Vec<Finding>>>,
+    number: u64,
+}
+
+impl Reconciler {
+    #[expect(clippy::too_many_arguments, reason = "each is one part that it is made of")]
+    pub(super) fn new(
+        mut store: Store,
+        secrets: Secrets,
+        dns: Arc<Dns>,
+        translator: Translator,
+        bind: Option<std::net::IpAddr>,
+        scopes: usize,
+        allow_external_name: bool,
+        outputs: (watch::Sender<Arc<Update>>, watch::Sender<Arc<Judged>>),
+    ) -> Self {
+        store.resources().allow_external_name = allow_external_name;
+        let (updates, judged) = outputs;
+        let findings = Arc::default();
+        Self { store, secrets, dns, translator, bind, scopes, updates, judged, findings, number: 0 }
+    }
+
+    /// Runs until nobody listens any more.
+    pub(super) async fn run(mut self, mut seen: mpsc::Receiver<Seen>) {
+        let mut names = self.dns.changes();
+        // Something is to be translated, at the latest then.
+        let mut waiting: Option<Instant> = None;
+        loop {
+            let touched = tokio::select! {
+                () = self.updates.closed() => return,
+                one = seen.recv() => {
+                    let Some(one) = one else { return };
+                    let mut touched = self.take(one);
+                    while let Ok(one) = seen.try_recv() {
+                        touched |= self.take(one);
+                    }
+                    touched
+                }
+                _ = names.changed() => Touched { resources: true, kept: false },
+                () = until(waiting) => Touched { resources: true, kept: false },
+            };
+            names.mark_unchanged();
+            if !self.store.is_complete(self.scopes) {
+                continue;
+            }
+            let wanted = secret_names(self.store.resources());
+            self.secrets.want(wanted, &mut self.store);
+            if touched.kept
+                && let Some(bind) = self.bind
+            {
+                let ports = Arc::new(kept::ports(self.store.kept().map(Arc::as_ref)));
+                self.translator.set_places(Places::Allocated { bind, ports });
+            }
+            if !touched.resources && !touched.kept && waiting.is_none() {
+                self.tell();
+                continue;
+            }
+            let due = *waiting.get_or_insert_with(|| Instant::now() + SECRETS_WAIT);
+            if !self.secrets.all_answered() && Instant::now() < due {
+                continue;
+            }
+            waiting = None;
+            self.update();
+        }
+    }
+
+    fn take(&mut self, seen: Seen) -> Touched {
+        if let Seen::Secret(name, found) = &seen {
+            self.secrets.answered(name, found.is_ok());
+        }
+        self.store.take(seen)
+    }
+
+    /// Translates, and hands out what has changed by it.
+    fn update(&mut self) {
+        let started = std::time::Instant::now();
+        self.dns.want(host_names(self.store.resources()));
+        self.store.resources().names = self.dns.answers();
+        let outcome = self.translator.translate(self.store.resources());
+        let mut problems = to_problems(self.store.resources(), &outcome.findings);
+        problems.extend(self.store.gateways().iter().filter_map(|(name, gateway)| {
+            let (path, why) = gateway.resource.as_ref().err()?;
+            Some(unreadable(name, path, why))
+        }));
+        problems.sort();
+        problems.dedup();
+        let mut findings: HashMap<ObjectName, Vec<Finding>> = HashMap::new();
+        for finding in outcome.findings {
+            findings.entry(finding.gateway.clone()).or_default().push(finding);
+        }
+        self.findings = Arc::new(findings);
+        let update =
+            Update { snapshot: outcome.snapshot, problems, gateways: outcome.gateways, number: 0 };
+        let number = self.number + 1;
+        let changed = self.updates.send_if_modified(|last| {
+            let differs = !last.says_the_same(&update) || last.number == 0;
+            if differs {
+                *last = Arc::new(Update { number, ..update });
+            }
+            differs
+        });
+        if changed {
+            self.number = number;
+        }
+        debug!(changed, took = ?started.elapsed(), "translated");
+        self.tell();
+    }
+
+    /// Tells those who write into the cluster.
+    fn tell(&mut self) {
+        if self.number == 0 {
+            return;
+        }
+        let update = self.updates.borrow().clone();
+        let resources = self.store.resources();
+        let serving: HashMap<ObjectName, Arc<ApplicationGateway>> =
+            resources.gateways.iter().map(|g| (g.name.clone(), g.resource.clone())).collect();
+        let gateways = self.store.gateways().iter().map(|(name, seen)| JudgedGateway {
+            name: name.clone(),
+            uid: seen.uid.clone(),
+            generation: seen.generation,
+            resource: serving.get(name).cloned(),
+            unreadable: seen.resource.as_ref().err().cloned(),
+            findings: self.findings.get(name).cloned().unwrap_or_default(),
+            observed: seen.status.clone(),
+        });
+        let gateways = gateways.collect();
+        let kept = self.store.kept().cloned().collect();
+        let judged = Judged { number: self.number, update, gateways, kept };
+        self.judged.send_replace(Arc::new(judged));
+    }
+}
+
+fn unreadable(name: &ObjectName, path: &str, why: &str) -> Problem {
+    Problem {
+        file: std::path::PathBuf::new(),
+        line: 0,
+        path: path.to_owned(),
+        why: format!("it cannot be read: {why}"),
+        severity: Severity::Error,
+        object: Some(ObjectRef {
+            kind: "ApplicationGateway".into(),
+            namespace: name.namespace.to_string(),
+            name: name.name.to_string(),
+        }),
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
