@@ -139,6 +139,14 @@ where
     Some(Answer { status: head.status.as_u16(), headers: head.headers, body })
 }
 
+/// A listener on every address of this machine, and its loopback address: a cluster knows this
+/// machine by another one.
+async fn everywhere() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
 /// A server that answers with what `answer` makes of a request and its body.
 pub async fn serve(
     answer: impl Fn(http::request::Parts, Bytes) -> Response<Full<Bytes>>
@@ -147,8 +155,7 @@ pub async fn serve(
     + Sync
     + 'static,
 ) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = everywhere().await;
     tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             let answer = answer.clone();
@@ -218,8 +225,7 @@ impl Scripted {
 
 /// A back end that answers probes and echoes WebSocket messages.
 pub async fn echo() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = everywhere().await;
     tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             tokio::spawn(echo_connection(tcp));
@@ -260,4 +266,25 @@ pub async fn open(address: SocketAddr) -> Socket {
         .await
         .unwrap()
         .0
+}
+
+/// Whether a server shows this very certificate when it is asked for a name.
+pub async fn shows(address: SocketAddr, chain: &str, name: &str) -> bool {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(chain.as_bytes()).unwrap()).unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let Ok(tcp) = TcpStream::connect(address).await else { return false };
+    let name = rustls_pki_types::ServerName::try_from(name.to_owned()).unwrap();
+    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.is_ok()
+}
+
+/// Sends a text and waits for its echo.
+pub async fn echoes(socket: &mut Socket, text: &str) {
+    use tokio_tungstenite::tungstenite::Message;
+    socket.send(Message::text(text)).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::text(text));
 }
