@@ -183,7 +183,7 @@ const TELL: Duration = Duration::from_millis(500);
 /// Applies every update. What comes while one is applied is applied together after it.
 async fn keep_applying(proxy: Handle, state: Arc<State>, mut teller: Teller, mut inputs: Inputs) {
     let mut changes = proxy.changes();
-    let mut tell_at: Option<tokio::time::Instant> = None;
+    let mut tell_at = Some(tokio::time::Instant::now());
     loop {
         tokio::select! {
             changed = inputs.updates.changed() => {
@@ -201,7 +201,7 @@ async fn keep_applying(proxy: Handle, state: Arc<State>, mut teller: Teller, mut
             () = sleep_until(tell_at) => {
                 tell_at = None;
                 if let Some(feedback) = &inputs.feedback {
-                    tell(feedback, &proxy, None);
+                    tell(feedback, &proxy);
                 }
             }
         }
@@ -216,10 +216,9 @@ async fn sleep_until(due: Option<tokio::time::Instant>) {
 }
 
 /// Tells the control side how things are.
-fn tell(feedback: &watch::Sender<Arc<Feedback>>, proxy: &Handle, applied: Option<u64>) {
+fn tell(feedback: &watch::Sender<Arc<Feedback>>, proxy: &Handle) {
     let status = proxy.status();
-    let mut now =
-        Feedback { applied: applied.unwrap_or(feedback.borrow().applied), ..Feedback::default() };
+    let mut now = Feedback { applied: feedback.borrow().applied, ..Feedback::default() };
     for target in status.targets {
         let up = target.members.iter().filter(|m| m.health.state == HealthState::Up).count();
         let all = target.members.len();
@@ -280,7 +279,7 @@ async fn apply(
     }
     teller.tell(told);
     if let Some(feedback) = feedback {
-        tell(feedback, proxy, Some(update.number));
+        feedback.send_modify(|last| Arc::make_mut(last).applied = update.number);
     }
     state.set_update(update);
 }

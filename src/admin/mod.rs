@@ -45,7 +45,7 @@ struct Page<'a> {
     ready: bool,
     #[serde(flatten)]
     status: Status,
-    gateways: &'a [GatewayConditions],
+    gateways: &'a [Arc<GatewayConditions>],
     problems: Vec<Told<'a>>,
 }
 

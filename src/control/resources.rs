@@ -21,13 +21,24 @@ pub(crate) struct Resources {
     pub(crate) secrets: HashMap<ObjectName, Arc<Secret>>,
     pub(crate) services: HashMap<ObjectName, Arc<Service>>,
     /// By the name of their Service.
-    pub(crate) slices: HashMap<ObjectName, Vec<Arc<Slice>>>,
+    pub(crate) slices: HashMap<ObjectName, Arc<Vec<Arc<Slice>>>>,
     /// What DNS says of host names; those not asked yet are not in it.
     pub(crate) names: Arc<HashMap<String, Resolution>>,
     /// Who may refer into a namespace from another one.
     pub(crate) grants: HashMap<Box<str>, Vec<Grant>>,
     /// Whether a pool may name a Service that is an alias for a name outside.
     pub(crate) allow_external_name: bool,
+}
+
+impl Resources {
+    /// Whether a gateway may refer to an object: one of its own namespace, or one that a
+    /// ReferenceGrant of the other namespace is for.
+    pub(crate) fn may_refer(&self, gateway: &ObjectName, kind: &str, object: &ObjectName) -> bool {
+        object.namespace == gateway.namespace
+            || self.grants.get(&object.namespace).is_some_and(|grants| {
+                grants.iter().any(|grant| grant.allows(&gateway.namespace, kind, &object.name))
+            })
+    }
 }
 
 /// A gateway and where it was read.

@@ -42,7 +42,7 @@ pub struct Update {
     /// What is wrong.
     pub problems: Vec<Problem>,
     /// What became of each gateway, as far as resources decide.
-    pub gateways: Vec<GatewayConditions>,
+    pub gateways: Vec<Arc<GatewayConditions>>,
 }
 
 impl Update {

@@ -82,7 +82,10 @@ async fn sockets_outlive_updates_and_the_whole_control_plane() {
     let all_answer = async |after: &str| {
         let before = total.load(Ordering::Relaxed);
         until(&format!("all sockets answer after {after}"), async || {
-            assert!(!sockets.iter().any(tokio::task::JoinHandle::is_finished), "lost after {after}");
+            assert!(
+                !sockets.iter().any(tokio::task::JoinHandle::is_finished),
+                "lost after {after}"
+            );
             total.load(Ordering::Relaxed) >= before + 2 * SOCKETS as u64
         })
         .await;
@@ -115,7 +118,8 @@ async fn sockets_outlive_updates_and_the_whole_control_plane() {
     all_answer("the API server was killed").await;
     until_the_api_server_answers().await;
     // What changes now has to arrive: the watch came back.
-    let second = peers::serve(|_, _| http::Response::new(http_body_util::Full::from("after"))).await;
+    let second =
+        peers::serve(|_, _| http::Response::new(http_body_util::Full::from("after"))).await;
     space.apply(fixture::service("after")).await;
     space.apply(fixture::slice("after", second.port(), &[HOST.to_owned()])).await;
     space.apply(fixture::gateway(class, "other", "after")).await;

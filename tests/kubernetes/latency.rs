@@ -13,6 +13,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
+use crate::clients;
 use crate::cluster::{PEACE, Space};
 use crate::fixture::{self, HOST};
 use crate::gateway::until;
@@ -38,11 +39,15 @@ impl Addresses {
 
 impl Drop for Addresses {
     fn drop(&mut self) {
-        let _ = Command::new("ip").args(["route", "del", "local", "10.77.0.0/16", "dev", "lo"]).status();
+        let _ = Command::new("ip")
+            .args(["route", "del", "local", "10.77.0.0/16", "dev", "lo"])
+            .status();
     }
 }
 
-fn named(name: &'static str) -> impl Fn(http::request::Parts, Bytes) -> Response<Full<Bytes>> + Clone {
+fn named(
+    name: &'static str,
+) -> impl Fn(http::request::Parts, Bytes) -> Response<Full<Bytes>> + Clone {
     move |_, _| Response::new(Full::from(name))
 }
 
@@ -148,7 +153,8 @@ async fn a_change_is_on_the_wire_soon_after_the_api_server_has_taken_it() {
         .for_each_concurrent(16, |(gateway, n)| async move {
             let name = format!("s-{gateway}-{n}");
             space_.apply(fixture::service(&name)).await;
-            let address = |e: usize| format!("10.77.{}.{}", gateway * 10 + n / 10, 1 + n % 10 * 10 + e);
+            let address =
+                |e: usize| format!("10.77.{}.{}", gateway * 10 + n / 10, 1 + n % 10 * 10 + e);
             let addresses: Vec<String> = (0..ENDPOINTS).map(address).collect();
             space_.apply(fixture::slice(&name, a.port(), &addresses)).await;
         })
@@ -208,7 +214,7 @@ async fn a_change_is_on_the_wire_soon_after_the_api_server_has_taken_it() {
         let expected = ["b.example", "a.example"][change % 2];
         space.apply(fixture::secret("app", certificate)).await;
         let answered = Instant::now();
-        while !peers::shows(tls, &certificate.0, expected).await {
+        while !clients::shows(tls, &certificate.0, expected).await {
             assert!(answered.elapsed() < Duration::from_secs(20), "the certificate stays");
         }
         times.push(answered.elapsed());

@@ -9,6 +9,7 @@
     clippy::print_stdout
 )]
 
+mod clients;
 mod cluster;
 mod fixture;
 #[path = "../product/gateway.rs"]

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::clients;
 use crate::cluster::{PEACE, Space};
 use crate::fixture::{self, HOST};
 use crate::gateway::until;
@@ -56,7 +57,7 @@ async fn a_secret_that_is_wrong_or_gone_costs_its_listener_alone() {
     space.apply(secret.clone()).await;
     let tls = replica.listener(&space.name, "g", "tls").await;
     until("it shows the certificate", async || {
-        peers::shows(tls, &certificate.0, "a.example").await
+        clients::shows(tls, &certificate.0, "a.example").await
     })
     .await;
     let mut socket = peers::open(plain).await;
@@ -64,7 +65,7 @@ async fn a_secret_that_is_wrong_or_gone_costs_its_listener_alone() {
     let broken = fixture::secret("app", &(certificate.0.clone(), other.1.clone()));
     space.apply(broken).await;
     says(&space, "tls.key does not belong to tls.crt; the last good one goes on serving").await;
-    assert!(peers::shows(tls, &certificate.0, "a.example").await);
+    assert!(clients::shows(tls, &certificate.0, "a.example").await);
     // It goes, and its listener with it.
     space.delete(&secret).await;
     says(&space, &format!("there is no Secret {}/app", space.name)).await;
@@ -73,10 +74,10 @@ async fn a_secret_that_is_wrong_or_gone_costs_its_listener_alone() {
     // It comes back as another.
     space.apply(fixture::secret("app", &other)).await;
     until("it shows the other certificate", async || {
-        peers::shows(tls, &other.0, "a.example").await
+        clients::shows(tls, &other.0, "a.example").await
     })
     .await;
-    peers::echoes(&mut socket, "through all of it").await;
+    clients::echoes(&mut socket, "through all of it").await;
 }
 
 #[tokio::test]
@@ -111,7 +112,7 @@ async fn another_namespace_is_out_of_reach_without_a_grant() {
     let tls = replica.listener(&space.name, "g", "tls").await;
     until("both are served", async || {
         peers::get(plain, "/").await.is_some_and(|answer| answer.status == 200)
-            && peers::shows(tls, &certificate.0, "a.example").await
+            && clients::shows(tls, &certificate.0, "a.example").await
     })
     .await;
     other.delete(&grant).await;
@@ -168,10 +169,12 @@ async fn what_the_schema_forbids_the_api_server_refuses_and_the_rest_is_refused_
             spec["httpListeners"][0]["frontendIPConfiguration"] = json!("nowhere");
         }),
         ("there is no Service", |spec| {
-            spec["backendAddressPools"][0]["backendAddresses"][0]["service"]["name"] = json!("none");
+            spec["backendAddressPools"][0]["backendAddresses"][0]["service"]["name"] =
+                json!("none");
         }),
         ("has no such port", |spec| {
-            spec["backendAddressPools"][0]["backendAddresses"][0]["service"]["port"] = json!("none");
+            spec["backendAddressPools"][0]["backendAddresses"][0]["service"]["port"] =
+                json!("none");
         }),
     ];
     for (text, change) in wrong {
@@ -204,7 +207,8 @@ async fn what_the_schema_forbids_the_api_server_refuses_and_the_rest_is_refused_
     space.try_apply(large.clone()).await.unwrap();
     until("the large one is judged", async || {
         let gateway = space.gateway("g").await;
-        gateway["status"]["conditions"][0]["observedGeneration"] == gateway["metadata"]["generation"]
+        gateway["status"]["conditions"][0]["observedGeneration"]
+            == gateway["metadata"]["generation"]
             && gateway["status"]["pools"].as_array().map(Vec::len) == Some(91)
     })
     .await;

@@ -12,9 +12,7 @@ use crate::replica::Installation;
 fn condition<'a>(gateway: &'a Value, kind: &str) -> (&'a str, &'a str) {
     let conditions = gateway["status"]["conditions"].as_array();
     let found = conditions.into_iter().flatten().find(|condition| condition["type"] == kind);
-    found.map_or(("", ""), |its| {
-        (its["status"].as_str().unwrap(), its["reason"].as_str().unwrap())
-    })
+    found.map_or(("", ""), |its| (its["status"].as_str().unwrap(), its["reason"].as_str().unwrap()))
 }
 
 fn item<'a>(gateway: &'a Value, list: &str, name: &str) -> &'a Value {
@@ -67,7 +65,8 @@ async fn a_status_says_what_serves_and_what_does_not_and_is_written_once() {
     let applied = space.apply(gateway.clone()).await;
     until("the new generation is judged", async || {
         let gateway = space.gateway("g").await;
-        gateway["status"]["conditions"][0]["observedGeneration"] == json!(applied.metadata.generation)
+        gateway["status"]["conditions"][0]["observedGeneration"]
+            == json!(applied.metadata.generation)
     })
     .await;
     let now = space.gateway("g").await;
@@ -133,14 +132,24 @@ async fn two_installations_and_two_gateways_of_one_name_leave_each_other_alone()
     for (installation, count) in [(&ours, 2), (&theirs, 1)] {
         let services = cluster::run(
             "kubectl",
-            &["get", "services", "-n", &installation.namespace, "-l", "tidegate.dev/class", "-o", "name"],
+            &[
+                "get",
+                "services",
+                "-n",
+                &installation.namespace,
+                "-l",
+                "tidegate.dev/class",
+                "-o",
+                "name",
+            ],
         );
         assert_eq!(services.lines().count(), count, "{services}");
     }
     // What is deleted takes its Service and its socket with it.
     three.delete(&fixture::gateway(&ours.class, "g", "echo")).await;
     until("its Service is gone", async || {
-        let asked = ["get", "services", "-n", &ours.namespace, "-l", "tidegate.dev/class", "-o", "name"];
+        let asked =
+            ["get", "services", "-n", &ours.namespace, "-l", "tidegate.dev/class", "-o", "name"];
         cluster::run("kubectl", &asked).lines().count() == 1
     })
     .await;
@@ -189,8 +198,14 @@ async fn a_thousand_gateways_at_once_are_all_served() {
     while written < 1000 {
         let now = cluster::run(
             "kubectl",
-            &["get", "appgw", "-n", &space.name, "-o",
-              "jsonpath={range .items[*]}{.status.conditions[?(@.type==\"Programmed\")].status}{\"\\n\"}{end}"],
+            &[
+                "get",
+                "appgw",
+                "-n",
+                &space.name,
+                "-o",
+                "jsonpath={range .items[*]}{.status.conditions[?(@.type==\"Programmed\")].status}{\"\\n\"}{end}",
+            ],
         );
         let now = now.lines().filter(|line| *line == "True").count();
         if now > written {

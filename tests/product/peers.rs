@@ -23,7 +23,7 @@ pub fn certificate(names: &[&str]) -> (String, String) {
     (made.cert.pem(), made.signing_key.serialize_pem())
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
@@ -266,25 +266,4 @@ pub async fn open(address: SocketAddr) -> Socket {
         .await
         .unwrap()
         .0
-}
-
-/// Whether a server shows this very certificate when it is asked for a name.
-pub async fn shows(address: SocketAddr, chain: &str, name: &str) -> bool {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(chain.as_bytes()).unwrap()).unwrap();
-    let config = rustls::ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let Ok(tcp) = TcpStream::connect(address).await else { return false };
-    let name = rustls_pki_types::ServerName::try_from(name.to_owned()).unwrap();
-    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.is_ok()
-}
-
-/// Sends a text and waits for its echo.
-pub async fn echoes(socket: &mut Socket, text: &str) {
-    use tokio_tungstenite::tungstenite::Message;
-    socket.send(Message::text(text)).await.unwrap();
-    assert_eq!(socket.next().await.unwrap().unwrap(), Message::text(text));
 }

@@ -16,7 +16,7 @@ use crate::api::ApplicationGatewaySpec;
 use crate::cluster::kept::{self, KeptService};
 
 /// What all Services that Tidegate keeps have in common.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct ServiceTemplate {
     /// `LoadBalancer`, `NodePort` or `ClusterIP`.
     pub kind: String,
@@ -33,7 +33,7 @@ pub struct ServiceTemplate {
 }
 
 /// A frontend that is to have a Service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Wanted {
     pub(super) gateway: ObjectName,
     pub(super) frontend: Box<str>,
@@ -118,11 +118,14 @@ pub(super) fn plan<'a>(
         if ports.is_empty() {
             continue;
         }
-        let (service, digest) = manifest(&name, frontend, &ports, template, class, owner);
+        let digest = digest_of(&(frontend, &ports, template, class, owner.map(Value::to_string)));
+        let digest = format!("{digest:016x}");
         let fits = by_name
             .get(name.as_str())
             .is_some_and(|there| there.digest == digest && there.ports == ports);
         if !fits {
+            let mut service = manifest(&name, frontend, &ports, template, class, owner);
+            service["metadata"]["annotations"][kept::DIGEST] = json!(digest);
             plan.apply.push((name.clone(), service));
         }
         names.insert(name);
@@ -180,7 +183,7 @@ fn manifest(
     template: &ServiceTemplate,
     class: &str,
     owner: Option<&Value>,
-) -> (Value, String) {
+) -> Value {
     let mut annotations = template.annotations.clone();
     annotations.extend(frontend.annotations.clone());
     annotations.insert(kept::GATEWAY.into(), frontend.gateway.to_string());
@@ -221,9 +224,7 @@ fn manifest(
     if let Some(owner) = owner {
         service["metadata"]["ownerReferences"] = json!([owner]);
     }
-    let digest = format!("{:016x}", digest_of(&service.to_string()));
-    service["metadata"]["annotations"][kept::DIGEST] = json!(digest);
-    (service, digest)
+    service
 }
 
 #[cfg(test)]

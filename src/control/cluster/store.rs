@@ -250,7 +250,7 @@ impl Store {
             // The order of members does not depend on the order in which slices came.
             slices.sort_by_key(|(name, _)| *name);
             let slices = slices.into_iter().map(|(_, slice)| slice.clone()).collect();
-            self.resources.slices.insert(service.clone(), slices);
+            self.resources.slices.insert(service.clone(), Arc::new(slices));
         }
         !services.is_empty()
     }

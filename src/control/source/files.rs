@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
@@ -202,7 +203,8 @@ fn add(resources: &mut Resources, object: &Object) {
         Content::Secret(secret) => drop(resources.secrets.insert(name, secret.clone())),
         Content::Service(service) => drop(resources.services.insert(name, service.clone())),
         Content::Slice { service, slice } => {
-            resources.slices.entry(service.clone()).or_default().push(slice.clone());
+            let slices = resources.slices.entry(service.clone()).or_default();
+            Arc::make_mut(slices).push(slice.clone());
         }
         Content::Wrong => {}
     }

@@ -73,7 +73,7 @@ fn secret<'a>(
         findings.unresolved(path, not_granted("Secret", &secret));
         return None;
     }
-    let Some(found) = context.resources.secrets.get(&secret) else {
+    let Some(found) = context.uses.secret(context.resources, &secret) else {
         let path = format!("spec.{collection}[{index}].secretName");
         findings.unresolved(path, format!("there is no Secret {secret}"));
         return None;

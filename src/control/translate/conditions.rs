@@ -7,7 +7,7 @@ use crate::problem::Severity;
 use crate::translate::Finding;
 
 /// The conditions of one gateway, as far as its resources decide.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GatewayConditions {
     /// The gateway.
     pub name: ObjectName,
@@ -17,7 +17,7 @@ pub struct GatewayConditions {
 }
 
 /// One statement about a gateway.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct GatewayCondition {
     /// What it is about.
     #[serde(rename = "type")]

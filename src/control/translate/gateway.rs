@@ -1,34 +1,48 @@
 //! The translation of one gateway after the other.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tidegate_model::{Frontend, Gateway, Listener, ObjectName, Pool, Settings, Snapshot, Target};
 
-use crate::api::{ApplicationGatewaySpec, Part, Unsupported, unsupported};
+use crate::api::{ApplicationGateway, ApplicationGatewaySpec, Part, Unsupported, unsupported};
 use crate::places::Places;
-use crate::resources::Resources;
-use crate::translate::findings::Findings;
+use crate::resources::{self, Resources};
+use crate::translate::findings::{Finding, Findings};
 use crate::translate::listeners::Listeners;
 use crate::translate::members::pool;
 use crate::translate::reuse::Reuse;
 use crate::translate::settings::settings;
+use crate::translate::uses::{Taken, Uses};
 use crate::translate::{GatewayConditions, Outcome};
 
-type Key = (ObjectName, Box<str>);
-
-/// Translates resources, and remembers the last outcome so that what has not changed stays the
-/// same in memory.
+/// Translates resources, and remembers what came of them: what has not changed is not translated
+/// again, and stays the same in memory.
 #[derive(Debug)]
 pub(crate) struct Translator {
     places: Places,
-    pub(super) pools: Reuse<Key, Pool>,
-    pub(super) settings: Reuse<Key, Settings>,
-    pub(super) targets: Reuse<(ObjectName, Box<str>, Box<str>), Target>,
-    pub(super) listeners: Reuse<Key, Listener>,
-    gateways: Reuse<ObjectName, Gateway>,
+    gateways: HashMap<ObjectName, Done>,
     last: Arc<Snapshot>,
+}
+
+/// The parts of one gateway.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    pub(super) pools: Reuse<Box<str>, Pool>,
+    pub(super) settings: Reuse<Box<str>, Settings>,
+    pub(super) targets: Reuse<(Box<str>, Box<str>), Target>,
+    pub(super) listeners: Reuse<Box<str>, Listener>,
+}
+
+/// A gateway that was translated.
+#[derive(Debug)]
+struct Done {
+    resource: Arc<ApplicationGateway>,
+    uses: Uses,
+    parts: Parts,
+    gateway: Arc<Gateway>,
+    findings: Vec<Finding>,
+    conditions: Arc<GatewayConditions>,
 }
 
 /// The names of one collection and where they stand; a name that stands twice counts once.
@@ -39,6 +53,7 @@ pub(super) struct Context<'a> {
     pub(super) name: &'a ObjectName,
     pub(super) spec: &'a ApplicationGatewaySpec,
     pub(super) resources: &'a Resources,
+    pub(super) uses: &'a Uses,
     pub(super) places: &'a Places,
     /// Items that use what is not supported, by collection and place.
     pub(super) refused: Vec<(&'static str, usize)>,
@@ -50,13 +65,9 @@ impl Context<'_> {
         self.refused.iter().any(|(its, place)| *its == collection && *place == index)
     }
 
-    /// Whether the gateway may refer to an object: one of its own namespace, or one that a
-    /// ReferenceGrant of the other namespace is for.
-    pub(super) fn may_refer(&self, kind: &str, object: &ObjectName) -> bool {
-        object.namespace == self.name.namespace
-            || self.resources.grants.get(&object.namespace).is_some_and(|grants| {
-                grants.iter().any(|grant| grant.allows(&self.name.namespace, kind, &object.name))
-            })
+    /// Whether the gateway may refer to an object.
+    pub(super) fn may_refer(&self, kind: &'static str, object: &ObjectName) -> bool {
+        self.uses.may_refer(self.resources, self.name, kind, object)
     }
 }
 
@@ -72,15 +83,7 @@ pub(super) fn not_granted(kind: &str, object: &ObjectName) -> String {
 impl Translator {
     /// Frontends listen where `places` says.
     pub(crate) fn new(places: Places) -> Self {
-        Self {
-            places,
-            pools: Reuse::default(),
-            settings: Reuse::default(),
-            targets: Reuse::default(),
-            listeners: Reuse::default(),
-            gateways: Reuse::default(),
-            last: Arc::default(),
-        }
+        Self { places, gateways: HashMap::new(), last: Arc::default() }
     }
 
     /// From now on frontends listen where `places` says.
@@ -90,70 +93,97 @@ impl Translator {
 
     /// Translates everything.
     pub(crate) fn translate(&mut self, resources: &Resources) -> Outcome {
-        let places = self.places.clone();
         let mut gateways = Vec::with_capacity(resources.gateways.len());
-        let mut all_findings = Vec::new();
-        let mut conditions = Vec::new();
-        let mut taken: HashMap<SocketAddr, &ObjectName> = HashMap::new();
+        let mut findings = Vec::new();
+        let mut conditions = Vec::with_capacity(resources.gateways.len());
+        let mut taken = Taken::new();
+        let mut before = std::mem::take(&mut self.gateways);
         for source in &resources.gateways {
-            let mut findings = Findings::of(&source.name);
-            let spec = &source.resource.spec;
-            let mut context = Context {
-                name: &source.name,
-                spec,
-                resources,
-                places: &places,
-                refused: Vec::new(),
+            let done = match before.remove(&source.name) {
+                Some(done)
+                    if Arc::ptr_eq(&done.resource, &source.resource)
+                        && done.uses.hold(&source.name, resources, &self.places, &taken) =>
+                {
+                    done
+                }
+                before => self.gateway(source, resources, before, &taken),
             };
-            find_unsupported(&mut context, &mut findings);
-            let frontends = self.frontends(&context, &mut taken, &mut findings);
-            let gateway = Gateway { name: source.name.clone(), frontends };
-            let gateway = self.gateways.share(source.name.clone(), gateway);
-            let findings = findings.into_all();
-            conditions.push(GatewayConditions::of(&source.name, Some(&gateway), &findings));
-            all_findings.extend(findings);
-            gateways.push(gateway);
+            let addresses = done.gateway.frontends.iter().map(Frontend::address);
+            taken.extend(addresses.map(|address| (address, source.name.clone())));
+            findings.extend(done.findings.iter().cloned());
+            conditions.push(done.conditions.clone());
+            gateways.push(done.gateway.clone());
+            self.gateways.insert(source.name.clone(), done);
         }
-        self.pools.turn();
-        self.settings.turn();
-        self.targets.turn();
-        self.listeners.turn();
-        self.gateways.turn();
         let snapshot = Snapshot { gateways };
         if *self.last != snapshot {
             self.last = Arc::new(snapshot);
         }
-        Outcome { snapshot: self.last.clone(), findings: all_findings, gateways: conditions }
+        Outcome { snapshot: self.last.clone(), findings, gateways: conditions }
     }
 
-    fn frontends<'a>(
-        &mut self,
-        context: &Context<'a>,
-        taken: &mut HashMap<SocketAddr, &'a ObjectName>,
-        findings: &mut Findings<'_>,
-    ) -> Vec<Frontend> {
-        let spec = context.spec;
-        let pool_names = names(&spec.backend_address_pools, |pool| &pool.name);
-        duplicates(&spec.backend_address_pools, |p| &p.name, "backendAddressPools", findings);
-        let pools: Vec<Arc<Pool>> = (spec.backend_address_pools.iter().enumerate())
-            .map(|(index, source)| {
-                let pool = pool(context, index, source, findings);
-                self.pools.share((context.name.clone(), pool.name.clone()), pool)
-            })
-            .collect();
-        let settings_names = names(&spec.backend_http_settings_collection, |s| &s.name);
-        let collection = &spec.backend_http_settings_collection;
-        duplicates(collection, |s| &s.name, "backendHttpSettingsCollection", findings);
-        let settings: Vec<Option<Arc<Settings>>> = (collection.iter().enumerate())
-            .map(|(index, source)| {
-                let settings = settings(context, index, source, findings)?;
-                let key = (context.name.clone(), settings.name.clone());
-                Some(self.settings.share(key, settings))
-            })
-            .collect();
-        Listeners { context, pools, pool_names, settings, settings_names }
-            .frontends(self, taken, findings)
+    /// Translates one gateway. `taken` has the sockets of those before it.
+    fn gateway(
+        &self,
+        source: &resources::Gateway,
+        resources: &Resources,
+        before: Option<Done>,
+        taken: &Taken,
+    ) -> Done {
+        let (name, spec) = (&source.name, &source.resource.spec);
+        let uses = Uses::default();
+        let mut findings = Findings::of(name);
+        let (mut parts, last) = match before {
+            Some(done) => (done.parts, Some(done.gateway)),
+            None => (Parts::default(), None),
+        };
+        let refused = Vec::new();
+        let places = &self.places;
+        let mut context = Context { name, spec, resources, uses: &uses, places, refused };
+        find_unsupported(&mut context, &mut findings);
+        let frontends = frontends(&context, &mut parts, taken, &mut findings);
+        let gateway = Gateway { name: name.clone(), frontends };
+        let gateway = match last {
+            Some(last) if *last == gateway => last,
+            _ => Arc::new(gateway),
+        };
+        parts.pools.turn();
+        parts.settings.turn();
+        parts.targets.turn();
+        parts.listeners.turn();
+        let findings = findings.into_all();
+        let conditions = Arc::new(GatewayConditions::of(name, Some(&gateway), &findings));
+        let resource = source.resource.clone();
+        Done { resource, uses, parts, gateway, findings, conditions }
     }
+}
+
+fn frontends(
+    context: &Context<'_>,
+    parts: &mut Parts,
+    taken: &Taken,
+    findings: &mut Findings<'_>,
+) -> Vec<Frontend> {
+    let spec = context.spec;
+    let pool_names = names(&spec.backend_address_pools, |pool| &pool.name);
+    duplicates(&spec.backend_address_pools, |p| &p.name, "backendAddressPools", findings);
+    let pools: Vec<Arc<Pool>> = (spec.backend_address_pools.iter().enumerate())
+        .map(|(index, source)| {
+            let pool = pool(context, index, source, findings);
+            parts.pools.share(pool.name.clone(), pool)
+        })
+        .collect();
+    let settings_names = names(&spec.backend_http_settings_collection, |s| &s.name);
+    let collection = &spec.backend_http_settings_collection;
+    duplicates(collection, |s| &s.name, "backendHttpSettingsCollection", findings);
+    let settings: Vec<Option<Arc<Settings>>> = (collection.iter().enumerate())
+        .map(|(index, source)| {
+            let settings = settings(context, index, source, findings)?;
+            Some(parts.settings.share(settings.name.clone(), settings))
+        })
+        .collect();
+    Listeners { context, pools, pool_names, settings, settings_names }
+        .frontends(parts, taken, findings)
 }
 
 /// Names by place; the first of two equal ones.

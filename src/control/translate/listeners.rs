@@ -5,15 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tidegate_model::{
-    Action, Frontend, HostPattern, Listener, ObjectName, Pool, Priority, Protocol, Rule, Settings,
-    Target,
+    Action, Frontend, HostPattern, Listener, Pool, Priority, Protocol, Rule, Settings, Target,
 };
 
 use crate::api::{self, HttpListener, RequestRoutingRule, RuleType};
 use crate::translate::certificates::certificate;
 use crate::translate::findings::Findings;
-use crate::translate::gateway::{Context, Names, Translator, duplicates, names};
+use crate::translate::gateway::{Context, Names, Parts, duplicates, names};
 use crate::translate::settings::in_range;
+use crate::translate::uses::Taken;
 
 /// What listeners and rules of one gateway are made from.
 pub(super) struct Listeners<'a, 'c> {
@@ -35,12 +35,12 @@ struct Checked {
     certificate: Option<Arc<tidegate_model::Certificate>>,
 }
 
-impl<'a> Listeners<'a, '_> {
+impl Listeners<'_, '_> {
     /// The gateway's sockets. `taken` has those of gateways before it.
     pub(super) fn frontends(
         &self,
-        translator: &mut Translator,
-        taken: &mut HashMap<SocketAddr, &'a ObjectName>,
+        parts: &mut Parts,
+        taken: &Taken,
         findings: &mut Findings<'_>,
     ) -> Vec<Frontend> {
         let spec = self.context.spec;
@@ -60,7 +60,7 @@ impl<'a> Listeners<'a, '_> {
             let Some(checked) = checked[listener_index].take() else {
                 continue;
             };
-            let rule = self.rule(rule, translator, findings);
+            let rule = self.rule(rule, parts, findings);
             let name: Box<str> = spec.http_listeners[listener_index].name.as_str().into();
             let listener = Listener {
                 name: name.clone(),
@@ -69,7 +69,7 @@ impl<'a> Listeners<'a, '_> {
                 certificate: checked.certificate,
                 rule,
             };
-            let listener = translator.listeners.share((self.context.name.clone(), name), listener);
+            let listener = parts.listeners.share(name, listener);
             match by_address.iter_mut().find(|(address, ..)| *address == checked.address) {
                 Some((.., listeners)) => listeners.push(listener),
                 None => by_address.push((checked.address, checked.port, vec![listener])),
@@ -83,7 +83,6 @@ impl<'a> Listeners<'a, '_> {
         }
         let mut frontends = Vec::with_capacity(by_address.len());
         for (address, port, listeners) in by_address {
-            taken.insert(address, self.context.name);
             match Frontend::new(address, port, listeners) {
                 Ok(frontend) => frontends.push(frontend),
                 Err(error) => findings.refuse("spec.httpListeners", error.to_string()),
@@ -98,7 +97,7 @@ impl<'a> Listeners<'a, '_> {
         index: usize,
         source: &HttpListener,
         ports: &Names<'_>,
-        taken: &HashMap<SocketAddr, &ObjectName>,
+        taken: &Taken,
         findings: &mut Findings<'_>,
     ) -> Option<Checked> {
         let path = format!("spec.httpListeners[{index}]");
@@ -136,7 +135,7 @@ impl<'a> Listeners<'a, '_> {
         let port = u16::try_from(port?).ok()?;
         // Without a place in the cluster yet it waits, and nothing is wrong with it.
         let address = self.place(frontend?, port, findings)?;
-        if let Some(other) = taken.get(&address) {
+        if let Some(other) = self.context.uses.claimed(taken, address) {
             let why = format!("{address} is already taken by gateway {other}");
             findings.refuse(format!("{path}.frontendPort"), why);
             return None;
@@ -196,7 +195,8 @@ impl<'a> Listeners<'a, '_> {
             );
         }
         let name = configuration.map_or("", |its| &its.name);
-        self.context.places.of(self.context.name, name, own, port)
+        let Context { places, uses, .. } = self.context;
+        uses.place(places, self.context.name, name, own, port)
     }
 
     /// The rule of each listener, by the listener's place: the first that names it.
@@ -228,7 +228,7 @@ impl<'a> Listeners<'a, '_> {
     }
 
     /// The rule at `index`; one that cannot work answers 502.
-    fn rule(&self, index: usize, translator: &mut Translator, findings: &mut Findings<'_>) -> Rule {
+    fn rule(&self, index: usize, parts: &mut Parts, findings: &mut Findings<'_>) -> Rule {
         let source = &self.context.spec.request_routing_rules[index];
         let path = format!("spec.requestRoutingRules[{index}]");
         let priority = self.priority(index, source, &path, findings);
@@ -236,8 +236,7 @@ impl<'a> Listeners<'a, '_> {
         let action = match (&priority, target) {
             (Ok(_), Some(target)) => {
                 let names = (target.pool.name.clone(), target.settings.name.clone());
-                let key = (self.context.name.clone(), names.0, names.1);
-                Action::Forward(translator.targets.share(key, target))
+                Action::Forward(parts.targets.share(names, target))
             }
             _ => Action::Refuse,
         };

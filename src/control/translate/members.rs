@@ -91,7 +91,7 @@ impl Members {
             Ok(host) => host,
             Err(error) => return findings.refuse(path, format!("{name:?}: {error}")),
         };
-        let Some(answer) = context.resources.names.get(name) else {
+        let Some(answer) = context.uses.name(context.resources, name) else {
             return;
         };
         for &address in &answer.addresses {
@@ -120,7 +120,7 @@ impl Members {
             let path = format!("{path}.namespace");
             return findings.unresolved(path, not_granted("Service", &name));
         }
-        let Some(service) = context.resources.services.get(&name) else {
+        let Some(service) = context.uses.service(context.resources, &name) else {
             let why = format!("there is no Service {name}");
             return findings.unresolved(format!("{path}.name"), why);
         };
@@ -151,7 +151,7 @@ impl Members {
             let why = format!("Service {name} has no such port; it has {has}");
             return findings.unresolved(format!("{path}.port"), why);
         };
-        let slices = context.resources.slices.get(&name).map_or(&[][..], Vec::as_slice);
+        let slices = context.uses.slices(context.resources, &name);
         let before = self.all.len();
         for slice in slices {
             let Some((_, number)) = slice.ports.iter().find(|(name, _)| name == port) else {

@@ -15,6 +15,7 @@ mod reuse;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 pub use conditions::{GatewayCondition, GatewayConditions};
 pub(crate) use findings::{Finding, host_names, secret_names, to_problems};
@@ -29,5 +30,5 @@ use tidegate_model::Snapshot;
 pub(crate) struct Outcome {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) findings: Vec<Finding>,
-    pub(crate) gateways: Vec<GatewayConditions>,
+    pub(crate) gateways: Vec<Arc<GatewayConditions>>,
 }
