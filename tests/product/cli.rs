@@ -140,5 +140,5 @@ fn what_is_shipped_passes_check() {
     }
     let crd = "crds/applicationgateways.tidegate.dev.yaml";
     let kept = fs::read_to_string(format!("{root}/{crd}")).unwrap();
-    assert!(fs::read_to_string(format!("{root}/charts/tidegate/{crd}")).unwrap() == kept);
+    assert!(fs::read_to_string(format!("{root}/charts/tidegate/files/{crd}")).unwrap() == kept);
 }
