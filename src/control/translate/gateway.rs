@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use tidegate_model::{Frontend, Gateway, Listener, ObjectName, Pool, Settings, Snapshot, Target};
+use tidegate_model::{Gateway, Listener, ObjectName, Pool, Settings, Snapshot, Target};
 
 use crate::api::{ApplicationGatewaySpec, Part, Unsupported, unsupported};
 use crate::resources::Resources;
+use crate::translate::addresses::known_listeners;
 use crate::translate::findings::Findings;
 use crate::translate::listeners::Listeners;
 use crate::translate::members::pool;
@@ -81,8 +82,7 @@ impl Translator {
                 refused: Vec::new(),
             };
             find_unsupported(&mut context, &mut findings);
-            let frontends = self.frontends(&context, &mut taken, &mut findings);
-            let gateway = Gateway { name: source.name.clone(), frontends };
+            let gateway = self.gateway(&context, &mut taken, &mut findings);
             let gateway = self.gateways.share(source.name.clone(), gateway);
             let findings = findings.into_all();
             conditions.push(GatewayConditions::of(&source.name, Some(&gateway), &findings));
@@ -101,12 +101,12 @@ impl Translator {
         Outcome { snapshot: self.last.clone(), findings: all_findings, gateways: conditions }
     }
 
-    fn frontends<'a>(
+    fn gateway<'a>(
         &mut self,
         context: &Context<'a>,
         taken: &mut HashMap<SocketAddr, &'a ObjectName>,
         findings: &mut Findings<'_>,
-    ) -> Vec<Frontend> {
+    ) -> Gateway {
         let spec = context.spec;
         let pool_names = names(&spec.backend_address_pools, |pool| &pool.name);
         duplicates(&spec.backend_address_pools, |p| &p.name, "backendAddressPools", findings);
@@ -126,8 +126,11 @@ impl Translator {
                 Some(self.settings.share(key, settings))
             })
             .collect();
-        Listeners { context, pools, pool_names, settings, settings_names }
-            .frontends(self, taken, findings)
+        let listeners = Listeners { context, pools, pool_names, settings, settings_names };
+        let frontends = listeners.frontends(self, taken, findings);
+        let known = known_listeners(context);
+        let name = context.name.clone();
+        Gateway { name, frontends, pools: listeners.pools, listeners: known }
     }
 }
 

@@ -10,6 +10,7 @@ use tidegate_model::{
 };
 
 use crate::api::{self, HttpListener, RequestRoutingRule, RuleType};
+use crate::translate::addresses::find_address;
 use crate::translate::certificates::certificate;
 use crate::translate::findings::Findings;
 use crate::translate::gateway::{Context, Names, Translator, duplicates, names};
@@ -151,31 +152,17 @@ impl<'a> Listeners<'a, '_> {
         path: &str,
         findings: &mut Findings<'_>,
     ) -> Option<IpAddr> {
-        let all = &self.context.spec.frontend_ip_configurations;
-        let path = format!("{path}.frontendIPConfiguration");
-        let index = match &source.frontend_ip_configuration {
-            Some(name) => match all.iter().position(|configuration| configuration.name == *name) {
-                Some(index) => index,
-                None => {
-                    let why = format!("there is no {name:?} in frontendIPConfigurations");
-                    findings.unresolved(path, why);
-                    return None;
+        match find_address(self.context, source) {
+            Ok(address) => Some(address),
+            Err((field, why, unresolved)) => {
+                let path = field.unwrap_or(format!("{path}.frontendIPConfiguration"));
+                match unresolved {
+                    true => findings.unresolved(path, why),
+                    false => findings.refuse(path, why),
                 }
-            },
-            None if all.len() == 1 => 0,
-            None if all.is_empty() => return Some(self.context.bind),
-            None => {
-                findings.refuse(path, "it is needed: the gateway has several addresses");
-                return None;
+                None
             }
-        };
-        let Some(text) = &all[index].private_ip_address else {
-            return Some(self.context.bind);
-        };
-        let path = format!("spec.frontendIPConfigurations[{index}].privateIPAddress");
-        text.parse()
-            .map_err(|_| findings.refuse(path, format!("{text:?} is not an IP address")))
-            .ok()
+        }
     }
 
     /// The rule of each listener, by the listener's place: the first that names it.
@@ -323,7 +310,7 @@ fn hosts(
         }
         match HostPattern::new(name) {
             Ok(pattern @ HostPattern::Exact(_)) => patterns.push(pattern),
-            Ok(HostPattern::Wildcard(_)) => {
+            Ok(HostPattern::Wildcard(_) | HostPattern::OneLabel(_)) => {
                 let why = format!("{name:?} has wildcards: these go into hostNames");
                 findings.refuse(format!("{path}.hostName"), why);
                 return None;

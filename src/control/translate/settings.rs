@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_model::{
-    BackendTls, HostOverride, Hostname, Probe, ProbeHost, ProbeMatch, Settings, Trust, TrustedRoots,
+    BackendTls, HostOverride, Hostname, Probe, ProbeHost, ProbeKind, ProbeMatch, Settings, Trust,
+    TrustedRoots,
 };
 
 use crate::api::{self, BackendHttpSettings, CookieBasedAffinity, Protocol};
@@ -180,6 +181,7 @@ fn probe(
     let matching = matching(source, &path, findings);
     Some(Probe {
         name: Some(source.name.as_str().into()),
+        kind: ProbeKind::Http,
         host: host?,
         path: target_is_right.then(|| source.path.as_str().into())?,
         port: port?.and_then(|port| u16::try_from(port).ok()),
