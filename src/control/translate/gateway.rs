@@ -9,7 +9,7 @@ use tidegate_model::{Gateway, Listener, ObjectName, Pool, Settings, Snapshot, Ta
 use crate::api::{ApplicationGatewaySpec, Part, Unsupported, unsupported};
 use crate::resources::Resources;
 use crate::translate::addresses::known_listeners;
-use crate::translate::findings::Findings;
+use crate::translate::findings::{Findings, GATEWAY};
 use crate::translate::listeners::Listeners;
 use crate::translate::members::pool;
 use crate::translate::reuse::Reuse;
@@ -72,7 +72,7 @@ impl Translator {
         let mut conditions = Vec::new();
         let mut taken: HashMap<SocketAddr, &ObjectName> = HashMap::new();
         for source in &resources.gateways {
-            let mut findings = Findings::of(&source.name);
+            let mut findings = Findings::of(GATEWAY, &source.name);
             let spec = &source.resource.spec;
             let mut context = Context {
                 name: &source.name,
@@ -105,7 +105,7 @@ impl Translator {
         &mut self,
         context: &Context<'a>,
         taken: &mut HashMap<SocketAddr, &'a ObjectName>,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings,
     ) -> Gateway {
         let spec = context.spec;
         let pool_names = names(&spec.backend_address_pools, |pool| &pool.name);
@@ -148,7 +148,7 @@ pub(super) fn duplicates<T>(
     items: &[T],
     name: fn(&T) -> &String,
     collection: &str,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) {
     let first = names(items, name);
     for (index, item) in items.iter().enumerate() {
@@ -163,7 +163,7 @@ pub(super) fn duplicates<T>(
     }
 }
 
-fn find_unsupported(context: &mut Context<'_>, findings: &mut Findings<'_>) {
+fn find_unsupported(context: &mut Context<'_>, findings: &mut Findings) {
     let spec = serde_json::to_value(context.spec).unwrap_or_default();
     for Part { item, path, effect } in unsupported(&spec) {
         match effect {

@@ -40,7 +40,7 @@ impl<'a> Listeners<'a, '_> {
         &self,
         translator: &mut Translator,
         taken: &mut HashMap<SocketAddr, &'a ObjectName>,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings,
     ) -> Vec<Frontend> {
         let spec = self.context.spec;
         duplicates(&spec.http_listeners, |l| &l.name, "httpListeners", findings);
@@ -98,7 +98,7 @@ impl<'a> Listeners<'a, '_> {
         source: &HttpListener,
         ports: &Names<'_>,
         taken: &HashMap<SocketAddr, &ObjectName>,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings,
     ) -> Option<Checked> {
         let path = format!("spec.httpListeners[{index}]");
         let spec = self.context.spec;
@@ -150,7 +150,7 @@ impl<'a> Listeners<'a, '_> {
         &self,
         source: &HttpListener,
         path: &str,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings,
     ) -> Option<IpAddr> {
         match find_address(self.context, source) {
             Ok(address) => Some(address),
@@ -166,7 +166,7 @@ impl<'a> Listeners<'a, '_> {
     }
 
     /// The rule of each listener, by the listener's place: the first that names it.
-    fn rules(&self, listeners: &Names<'_>, findings: &mut Findings<'_>) -> HashMap<usize, usize> {
+    fn rules(&self, listeners: &Names<'_>, findings: &mut Findings) -> HashMap<usize, usize> {
         let mut rules: HashMap<usize, usize> = HashMap::new();
         for (index, rule) in self.context.spec.request_routing_rules.iter().enumerate() {
             let path = format!("spec.requestRoutingRules[{index}].httpListener");
@@ -194,7 +194,7 @@ impl<'a> Listeners<'a, '_> {
     }
 
     /// The rule at `index`; one that cannot work answers 502.
-    fn rule(&self, index: usize, translator: &mut Translator, findings: &mut Findings<'_>) -> Rule {
+    fn rule(&self, index: usize, translator: &mut Translator, findings: &mut Findings) -> Rule {
         let source = &self.context.spec.request_routing_rules[index];
         let path = format!("spec.requestRoutingRules[{index}]");
         let priority = self.priority(index, source, &path, findings);
@@ -218,7 +218,7 @@ impl<'a> Listeners<'a, '_> {
         index: usize,
         source: &RequestRoutingRule,
         path: &str,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings,
     ) -> Result<Option<Priority>, ()> {
         let rules = &self.context.spec.request_routing_rules;
         let path = format!("{path}.priority");
@@ -243,7 +243,7 @@ impl<'a> Listeners<'a, '_> {
         index: usize,
         source: &RequestRoutingRule,
         path: &str,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings,
     ) -> Option<Target> {
         if source.rule_type == RuleType::PathBasedRouting {
             findings.refuse(format!("{path}.ruleType"), "not supported yet: only Basic is");
@@ -283,7 +283,7 @@ fn find(
     names: &Names<'_>,
     (field, collection): (&str, &str),
     path: &str,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<usize> {
     let path = format!("{path}.{field}");
     let Some(name) = name else {
@@ -297,11 +297,7 @@ fn find(
     place
 }
 
-fn hosts(
-    source: &HttpListener,
-    path: &str,
-    findings: &mut Findings<'_>,
-) -> Option<Vec<HostPattern>> {
+fn hosts(source: &HttpListener, path: &str, findings: &mut Findings) -> Option<Vec<HostPattern>> {
     let mut patterns = Vec::new();
     if let Some(name) = &source.host_name {
         if !source.host_names.is_empty() {
@@ -343,7 +339,7 @@ fn hosts(
 fn refuse_clashes(
     sources: &[HttpListener],
     checked: &mut [Option<Checked>],
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) {
     let (mut sockets, mut hosts) = (Sockets::new(), Hosts::new());
     for (index, place) in checked.iter_mut().enumerate() {

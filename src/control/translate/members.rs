@@ -15,7 +15,7 @@ pub(super) fn pool(
     context: &Context<'_>,
     index: usize,
     source: &BackendAddressPool,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Pool {
     let mut members = Members::default();
     for (place, address) in source.backend_addresses.iter().enumerate() {
@@ -56,7 +56,7 @@ impl Members {
         context: &Context<'_>,
         source: &BackendAddress,
         path: &str,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings,
     ) {
         let state = MemberState::Ready;
         match (&source.ip_address, &source.fqdn, &source.service) {
@@ -75,13 +75,7 @@ impl Members {
         }
     }
 
-    fn add_name(
-        &mut self,
-        context: &Context<'_>,
-        name: &str,
-        path: &str,
-        findings: &mut Findings<'_>,
-    ) {
+    fn add_name(&mut self, context: &Context<'_>, name: &str, path: &str, findings: &mut Findings) {
         let path = format!("{path}.fqdn");
         // One dot at the end says that the name is complete.
         let plain = name.strip_suffix('.').unwrap_or(name);
@@ -110,7 +104,7 @@ impl Members {
         context: &Context<'_>,
         source: &ServiceRef,
         path: &str,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings,
     ) {
         let name = ObjectName::new(&*context.name.namespace, source.name.as_str());
         let Some(service) = context.resources.services.get(&name) else {

@@ -24,7 +24,7 @@ pub(super) fn settings(
     context: &Context<'_>,
     index: usize,
     source: &BackendHttpSettings,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<Settings> {
     let path = format!("spec.backendHttpSettingsCollection[{index}]");
     let mut usable = !context.is_refused("backendHttpSettingsCollection", index);
@@ -81,7 +81,7 @@ pub(super) fn in_range<T: PartialOrd + Display + Copy>(
     value: T,
     range: RangeInclusive<T>,
     path: &str,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<T> {
     if range.contains(&value) {
         return Some(value);
@@ -90,14 +90,14 @@ pub(super) fn in_range<T: PartialOrd + Display + Copy>(
     None
 }
 
-fn hostname(text: &str, path: String, findings: &mut Findings<'_>) -> Option<Hostname> {
+fn hostname(text: &str, path: String, findings: &mut Findings) -> Option<Hostname> {
     Hostname::new(text).map_err(|error| findings.refuse(path, format!("{text:?}: {error}"))).ok()
 }
 
 fn host_override(
     source: &BackendHttpSettings,
     path: &str,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<HostOverride> {
     match (&source.host_name, source.pick_host_name_from_backend_address) {
         (None, false) => Some(HostOverride::Keep),
@@ -117,7 +117,7 @@ fn trust(
     context: &Context<'_>,
     source: &BackendHttpSettings,
     path: &str,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<Trust> {
     let mut found: Vec<Arc<TrustedRoots>> = Vec::new();
     for (index, name) in source.trusted_root_certificates.iter().enumerate() {
@@ -136,7 +136,7 @@ fn probe(
     name: &str,
     settings: &BackendHttpSettings,
     path: &str,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<Probe> {
     let Some(index) = context.spec.probes.iter().position(|probe| probe.name == name) else {
         let why = format!("there is no {name:?} in probes");
@@ -192,7 +192,7 @@ fn probe(
     })
 }
 
-fn matching(source: &api::Probe, path: &str, findings: &mut Findings<'_>) -> Option<ProbeMatch> {
+fn matching(source: &api::Probe, path: &str, findings: &mut Findings) -> Option<ProbeMatch> {
     let Some(matching) = &source.matching else {
         return Some(ProbeMatch::default());
     };
