@@ -24,8 +24,10 @@ function show(status) {
     `${state} · ${status.tunnels.toLocaleString()} tunnels · ` +
     `${status.connections.toLocaleString()} connections · table ${status.revision} · ${status.version}`;
 
-  const target = (index) => {
-    if (index === null) return { text: '502: the rule was refused', kind: 'down' };
+  const target = ({ action, target: index }) => {
+    if (action === 'refuse') return { text: '502: the rule was refused', kind: 'down' };
+    if (action === 'notFound') return { text: '404', kind: 'unknown' };
+    if (action === 'redirect') return 'redirect to HTTPS';
     const { pool, settings } = status.targets[index];
     return `${pool} (${settings})`;
   };
@@ -38,8 +40,14 @@ function show(status) {
       const rule = listener.priority === null ? listener.rule : `${listener.rule} (${listener.priority})`;
       listeners.push(row([
         gatewayName(frontend.gateway), address, listener.name, listener.hosts.join(', ') || 'any',
-        rule, target(listener.target), number(listener.requests), number(listener.open_tunnels),
+        rule, target(listener), number(listener.requests), number(listener.open_tunnels),
       ]));
+      for (const path of listener.paths) {
+        listeners.push(row([
+          '', '', '', { text: path.patterns.join(', '), kind: 'path' }, path.name, target(path),
+          number(path.requests), number(path.open_tunnels),
+        ]));
+      }
     }
   }
   byId('listeners').tBodies[0].replaceChildren(...listeners);

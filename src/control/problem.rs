@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use tidegate_model::ObjectName;
 
 /// How much a problem matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -24,6 +25,14 @@ pub struct ObjectRef {
     pub namespace: String,
     /// Its name.
     pub name: String,
+}
+
+impl ObjectRef {
+    /// The object of this kind and name.
+    pub(crate) fn of(kind: &str, name: &ObjectName) -> Self {
+        let (namespace, name) = (name.namespace.to_string(), name.name.to_string());
+        Self { kind: kind.to_owned(), namespace, name }
+    }
 }
 
 impl fmt::Display for ObjectRef {

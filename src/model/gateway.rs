@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::{Listener, ObjectName, Protocol};
+use crate::{Listener, ObjectName, Pool, Protocol};
 
 /// One immutable set of gateways; what a table is compiled from.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,20 @@ pub struct Gateway {
     pub name: ObjectName,
     /// Its sockets. No two frontends of a snapshot have the same address.
     pub frontends: Vec<Frontend>,
+    /// All its pools, used by a rule or not: a member that is in one of them keeps the tunnels
+    /// that it has, whatever became of the rule that they came by.
+    pub pools: Vec<Arc<Pool>>,
+    /// All its listeners, served or not: one that cannot be served for now keeps its tunnels.
+    pub listeners: Vec<KnownListener>,
+}
+
+/// A listener that the resource has, whether it can be served or not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KnownListener {
+    /// Its name.
+    pub name: Box<str>,
+    /// Where it would listen; `None` if the resource does not say so any more.
+    pub address: Option<SocketAddr>,
 }
 
 /// One socket of a gateway, and the listeners that share it.

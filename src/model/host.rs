@@ -75,6 +75,8 @@ pub enum HostPattern {
     Exact(Hostname),
     /// Every name that the pattern covers, in lower case.
     Wildcard(Box<str>),
+    /// `*.` and a name: every name with exactly one label more, as Kubernetes means it.
+    OneLabel(Box<str>),
 }
 
 /// Not a pattern of host names.
@@ -89,6 +91,9 @@ pub enum HostPatternError {
     /// Two `*` in one label, or `*` with `?`.
     #[error("a label has at most one '*', and no '?' beside it")]
     Label,
+    /// Kubernetes knows `*` as the whole first label alone.
+    #[error("'*' can only be the whole first label, as in *.example.com")]
+    FirstLabel,
 }
 
 impl HostPattern {
@@ -116,11 +121,30 @@ impl HostPattern {
         Ok(Self::Wildcard(text.to_ascii_lowercase().into()))
     }
 
+    /// Checks a host as Kubernetes writes them: a name, or `*.` and a name, where `*` stands for
+    /// exactly one label.
+    ///
+    /// # Errors
+    /// If it is no host name apart from a `*.` at its start.
+    pub fn kubernetes(text: &str) -> Result<Self, HostPatternError> {
+        let Some(rest) = text.strip_prefix("*.") else {
+            if text.contains('*') {
+                return Err(HostPatternError::FirstLabel);
+            }
+            return Ok(Self::Exact(Hostname::new(text)?));
+        };
+        if rest.contains('*') {
+            return Err(HostPatternError::FirstLabel);
+        }
+        Hostname::new(rest)?;
+        Ok(Self::OneLabel(text.to_ascii_lowercase().into()))
+    }
+
     /// The pattern as text, in lower case.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Exact(name) => name.as_str(),
-            Self::Wildcard(pattern) => pattern,
+            Self::Wildcard(pattern) | Self::OneLabel(pattern) => pattern,
         }
     }
 
@@ -133,6 +157,9 @@ impl HostPattern {
         match self {
             Self::Exact(name) => name.as_str() == host,
             Self::Wildcard(pattern) => covers(pattern.as_bytes(), host.as_bytes()),
+            Self::OneLabel(pattern) => host.find('.').is_some_and(|dot| {
+                dot > 0 && pattern.strip_prefix('*').is_some_and(|end| *end == host[dot..])
+            }),
         }
     }
 }
@@ -203,6 +230,24 @@ mod tests {
                 expected,
                 "{pattern} {host}"
             );
+        }
+    }
+
+    #[test]
+    fn kubernetes_wildcards_cover_one_label() {
+        for (pattern, host, expected) in [
+            ("*.foo.com", "bar.foo.com", true),
+            ("*.FOO.com", "bar.foo.com", true),
+            ("*.foo.com", "baz.bar.foo.com", false),
+            ("*.foo.com", "foo.com", false),
+            ("*.foo.com", ".foo.com", false),
+            ("foo.com", "foo.com", true),
+        ] {
+            let pattern = HostPattern::kubernetes(pattern).unwrap();
+            assert_eq!(pattern.covers(host), expected, "{pattern} {host}");
+        }
+        for wrong in ["*", "a.*.com", "a*.com", "*.*.com", "*.", "", "a_b c"] {
+            assert!(HostPattern::kubernetes(wrong).is_err(), "{wrong:?} was taken");
         }
     }
 

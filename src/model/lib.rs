@@ -6,22 +6,29 @@
 //!
 //! ```text
 //! Snapshot -> Gateway -> Frontend (one socket) -> Listener -> Rule -> Target = Pool x Settings
+//!                                                            \-> PathMap -> PathRule -> Target
 //! ```
 
+mod action;
 mod certificate;
 mod gateway;
 mod host;
 mod listener;
 mod name;
+mod path;
 mod pool;
 mod probe;
 mod settings;
 
+pub use action::{Action, Leaf, PathMap, PathRule, Redirect, RedirectStatus};
 pub use certificate::{Certificate, CertificateError, TrustedRoots};
-pub use gateway::{Frontend, FrontendError, Gateway, Snapshot};
+pub use gateway::{Frontend, FrontendError, Gateway, KnownListener, Snapshot};
 pub use host::{HostPattern, HostPatternError, Hostname, HostnameError};
-pub use listener::{Action, Listener, Priority, PriorityError, Protocol, Rule};
+pub use listener::{Listener, Priority, PriorityError, Protocol, Rule};
 pub use name::ObjectName;
+pub use path::{PathMatch, PathPattern, PathPatternError};
 pub use pool::{Member, MemberState, Pool};
-pub use probe::{BodyMatchError, Probe, ProbeHost, ProbeMatch, StatusRange, StatusRangeError};
+pub use probe::{
+    BodyMatchError, Probe, ProbeHost, ProbeKind, ProbeMatch, StatusRange, StatusRangeError,
+};
 pub use settings::{BackendTls, HostOverride, Settings, Target, Trust};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::{Certificate, HostPattern, Target};
+use crate::{Action, Certificate, HostPattern};
 
 /// What is spoken on a connection, by clients or to members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -49,16 +49,6 @@ pub struct Rule {
     pub priority: Option<Priority>,
     /// What it does.
     pub action: Action,
-}
-
-/// What a rule does with a request.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Forward it to a member of the target's pool.
-    Forward(Arc<Target>),
-    /// The rule was refused: its listener keeps its hosts, so that no other listener takes
-    /// requests that were never meant for it, and answers 502.
-    Refuse,
 }
 
 /// The rank of a rule, 1 (first) to 20000.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 /// A back-end pool: the addresses that a rule's requests go to.
 ///
 /// An empty pool is legal; its requests are answered with 502.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// Its name, unique in the gateway.
     pub name: Box<str>,

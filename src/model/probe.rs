@@ -7,11 +7,13 @@ use thiserror::Error;
 
 use crate::Hostname;
 
-/// A health probe: one HTTP request to each member at every interval.
+/// A health probe: each member is asked at every interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The custom probe's name; `None` for the default probe.
     pub name: Option<Box<str>>,
+    /// What is asked.
+    pub kind: ProbeKind,
     /// The `Host` it sends, and the name in the TLS handshake.
     pub host: ProbeHost,
     /// The path and query it asks for, beginning with `/`.
@@ -34,6 +36,7 @@ impl Default for Probe {
     fn default() -> Self {
         Self {
             name: None,
+            kind: ProbeKind::Http,
             host: ProbeHost::Default,
             path: "/".into(),
             port: None,
@@ -43,6 +46,15 @@ impl Default for Probe {
             matching: ProbeMatch::default(),
         }
     }
+}
+
+/// What a probe asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeKind {
+    /// An HTTP request, or HTTPS where the settings say so.
+    Http,
+    /// A connection: a member that takes one is healthy. Host, path and answers do not matter.
+    Tcp,
 }
 
 /// The host that a probe names.

@@ -27,6 +27,8 @@ pub(crate) enum Failure {
     BadMethod,
     /// No listener takes this host.
     UnknownHost,
+    /// No path rule takes this path, and nothing else is meant to.
+    NoPath,
     /// The frontend was removed.
     FrontendGone,
     /// The rule was refused.
@@ -68,7 +70,7 @@ impl Failure {
             | Self::BadConnectionHeader
             | Self::UpgradeWithBody => 400,
             Self::LongTarget => 414,
-            Self::UnknownHost => 404,
+            Self::UnknownHost | Self::NoPath => 404,
             Self::BadMethod => 405,
             Self::ClientStalled => 408,
             Self::ClientGone => 499,
@@ -98,6 +100,8 @@ impl Failure {
             Self::NoHost => "ERRORINFO_HTTP_NO_HOST_HEADER",
             Self::BadHost | Self::UnknownHost | Self::FrontendGone => "ERRORINFO_INVALID_HOST",
             Self::BadTarget | Self::LongTarget => "ERRORINFO_REQUEST_URI_INVALID",
+            // No member had a part in it: Application Gateway has no word of its own for this.
+            Self::NoPath => "ERRORINFO_NO_ERROR",
             Self::BadFraming | Self::BadConnectionHeader | Self::UpgradeWithBody => {
                 "ERRORINFO_INVALID_REQUEST"
             }
@@ -129,6 +133,7 @@ impl Failure {
             Self::UnknownHost | Self::FrontendGone => {
                 "404 Not Found: no listener takes this host\n"
             }
+            Self::NoPath => "404 Not Found: no rule takes this path\n",
             Self::BadMethod => "405 Method Not Allowed\n",
             Self::ClientStalled => "408 Request Timeout\n",
             Self::RuleRefused => "502 Bad Gateway: the rule of this listener is not valid\n",
@@ -157,6 +162,7 @@ impl Failure {
             | Self::UpgradeWithBody => FailureLabel::InvalidRequest,
             Self::BadMethod => FailureLabel::InvalidMethod,
             Self::UnknownHost | Self::FrontendGone => FailureLabel::UnknownHost,
+            Self::NoPath => FailureLabel::NoPath,
             Self::RuleRefused => FailureLabel::RuleRefused,
             Self::NoLiveMember => FailureLabel::NoLiveMember,
             Self::ConnectRefused => FailureLabel::ConnectRefused,

@@ -292,13 +292,15 @@ impl Applier {
         }
         let candidates = || table.targets.iter().flat_map(|target| target.candidates.iter());
         candidates().for_each(|candidate| candidate.member.scope.stay());
+        let changes = compiled.changes;
+        changes.kept.iter().for_each(|scope| scope.stay());
         shared.table.store(table.clone());
         self.prober.watch(candidates().map(|candidate| candidate.health.clone()).collect());
-        for (scope, after) in compiled.left {
+        for (scope, after) in changes.left {
             let epoch = scope.leave();
             shared.tell(|| Message::Leave { scope: scope.clone(), epoch, after });
         }
-        for member in compiled.left_members {
+        for member in changes.idle {
             member.close_kept();
         }
         shared.changes.send_modify(|count| *count += 1);

@@ -40,5 +40,7 @@ pub use handle::{Applied, ApplyError, BindFailure, Drained, Handle, Proxy, Start
 pub use health::{HealthState, HealthStatus};
 pub use metrics::{Definition, Kind, definitions};
 pub use settings::{Settings, Timeouts};
-pub use status::{FrontendStatus, ListenerStatus, MemberStatus, Status, TargetStatus};
+pub use status::{
+    ActionStatus, FrontendStatus, ListenerStatus, MemberStatus, PathStatus, Status, TargetStatus,
+};
 pub use tls::TicketKey;

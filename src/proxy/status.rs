@@ -1,15 +1,15 @@
 //! What the data plane says of itself, for a status page.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::Serialize;
-use tidegate_model::{MemberState, ObjectName, Protocol};
+use tidegate_model::{MemberState, ObjectName, PathRule, Protocol};
 
 use crate::core::Shared;
 use crate::health::HealthStatus;
-use crate::table::{Frontend, Rule, Table, Target};
+use crate::table::{Action, Frontend, Route, Rule, Table, Target};
 
 /// Everything at one moment.
 #[derive(Clone, Debug, Serialize)]
@@ -54,12 +54,49 @@ pub struct ListenerStatus {
     pub rule: Box<str>,
     /// Its rule's priority.
     pub priority: Option<u16>,
-    /// Where its requests go: an index into the targets; `None` if its rule was refused.
+    /// Where requests go that no path rule takes: an index into the targets; `None` if they go to
+    /// no member.
     pub target: Option<usize>,
+    /// What happens to these requests.
+    pub action: ActionStatus,
+    /// Requests answered so far, those of path rules included.
+    pub requests: u64,
+    /// Open tunnels, those of path rules included.
+    pub open_tunnels: u64,
+    /// Its path rules, in the order in which they are tried.
+    pub paths: Vec<PathStatus>,
+}
+
+/// A path rule.
+#[derive(Clone, Debug, Serialize)]
+pub struct PathStatus {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its patterns: `= /a` for this path alone, `/a` for it and what is below it, `/a*` for every
+    /// path that begins so.
+    pub patterns: Vec<String>,
+    /// Where its requests go: an index into the targets; `None` if they go to no member.
+    pub target: Option<usize>,
+    /// What happens to its requests.
+    pub action: ActionStatus,
     /// Requests answered so far.
     pub requests: u64,
     /// Open tunnels.
     pub open_tunnels: u64,
+}
+
+/// What happens to requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ActionStatus {
+    /// They go to the members of a target.
+    Forward,
+    /// Their clients are sent elsewhere.
+    Redirect,
+    /// The rule was refused: 502.
+    Refuse,
+    /// Nothing takes them: 404.
+    NotFound,
 }
 
 /// A pool with the settings it is used with.
@@ -126,14 +163,25 @@ fn frontend_status(
     // By address: a table has hundreds of each, and a page is asked for once a second.
     let places: HashMap<*const Target, usize> =
         table.targets.iter().enumerate().map(|(index, t)| (Arc::as_ptr(t), index)).collect();
+    let place = |route: &Route| places.get(&Arc::as_ptr(route.target()?)).copied();
+    let path = |(model, route): (&PathRule, &Arc<Route>)| PathStatus {
+        name: model.name.clone(),
+        patterns: model.patterns.iter().map(ToString::to_string).collect(),
+        target: place(route),
+        action: action(route),
+        requests: route.series.requests(),
+        open_tunnels: route.series.open_tunnels(),
+    };
     let listener = |rule: &Arc<Rule>| ListenerStatus {
         name: rule.listener.name.clone(),
         hosts: rule.listener.hosts.iter().map(|host| host.as_str().into()).collect(),
         rule: rule.listener.rule.name.clone(),
         priority: rule.listener.rule.priority.map(|priority| priority.get()),
-        target: rule.target.as_ref().and_then(|t| places.get(&Arc::as_ptr(t)).copied()),
-        requests: rule.series.requests(),
-        open_tunnels: rule.series.open_tunnels(),
+        target: place(&rule.default),
+        action: action(&rule.default),
+        requests: sum_up(rule, |route| route.series.requests()),
+        open_tunnels: sum_up(rule, |route| route.series.open_tunnels()),
+        paths: rule.listener.rule.action.path_rules().iter().zip(&rule.paths).map(path).collect(),
     };
     FrontendStatus {
         gateway: (*frontend.gateway).clone(),
@@ -142,6 +190,21 @@ fn frontend_status(
         error: refused.get(&frontend.address).cloned(),
         listeners: frontend.rules.iter().map(listener).collect(),
     }
+}
+
+fn action(route: &Route) -> ActionStatus {
+    match route.action {
+        Action::Forward(_) => ActionStatus::Forward,
+        Action::Redirect(_) => ActionStatus::Redirect,
+        Action::Refuse => ActionStatus::Refuse,
+        Action::NotFound => ActionStatus::NotFound,
+    }
+}
+
+/// Over all series of a rule, each once: routes with the same names share theirs.
+fn sum_up(rule: &Rule, count: impl Fn(&Route) -> u64) -> u64 {
+    let mut seen = HashSet::new();
+    rule.routes().filter(|route| seen.insert(Arc::as_ptr(&route.series))).map(|r| count(r)).sum()
 }
 
 fn target_status(target: &Target) -> TargetStatus {

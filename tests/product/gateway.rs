@@ -52,6 +52,10 @@ pub struct Plan {
     pub health: Option<u16>,
     /// More listeners and rules, by name and host.
     pub hosts: Vec<(String, String)>,
+    /// The name of the settings.
+    pub settings_name: String,
+    /// The pool of the rules: `p`, or `q` with one member that nobody is.
+    pub pool: String,
     /// More documents.
     pub documents: String,
     pub certificate: (String, String),
@@ -68,6 +72,8 @@ impl Plan {
             probe: String::new(),
             health: None,
             hosts: Vec::new(),
+            settings_name: "s".into(),
+            pool: "p".into(),
             documents: String::new(),
             certificate: peers::certificate(&["server.example.com", "localhost"]),
         }
@@ -79,7 +85,7 @@ impl Plan {
     }
 
     pub fn yaml(&self) -> String {
-        let Self { http, https, settings, probe, .. } = self;
+        let Self { http, https, settings, probe, settings_name, pool, .. } = self;
         let slices: String = (self.members.iter().enumerate())
             .map(|(index, member)| {
                 format!(
@@ -98,7 +104,7 @@ impl Plan {
                 "  - {{name: {name}, frontendPort: http, protocol: Http, hostNames: ['{host}']}}\n"
             );
             rules += &format!(
-                "  - {{name: r-{name}, ruleType: Basic, priority: {}, httpListener: {name}, backendAddressPool: p, backendHttpSettings: s}}\n",
+                "  - {{name: r-{name}, ruleType: Basic, priority: {}, httpListener: {name}, backendAddressPool: {pool}, backendHttpSettings: {settings_name}}}\n",
                 100 + index
             );
         }
@@ -121,12 +127,13 @@ spec:
   - {{name: web-tls, frontendPort: https, protocol: Https, sslCertificate: app}}
 {listeners}  backendAddressPools:
   - {{name: p, backendAddresses: [{{service: {{name: s, port: 80}}}}]}}
+  - {{name: q, backendAddresses: [{{ipAddress: 127.0.0.9}}]}}
   backendHttpSettingsCollection:
-  - {{name: s, port: 80, probe: h{protocol}{settings}}}
+  - {{name: {settings_name}, port: 80, probe: h{protocol}{settings}}}
   probes: [{{name: h, protocol: {probe_protocol}, interval: 1, timeout: 1, unhealthyThreshold: 1{health}{probe}}}]
   requestRoutingRules:
-  - {{name: r1, ruleType: Basic, priority: 10001, httpListener: web, backendAddressPool: p, backendHttpSettings: s}}
-  - {{name: r2, ruleType: Basic, priority: 10002, httpListener: web-tls, backendAddressPool: p, backendHttpSettings: s}}
+  - {{name: r1, ruleType: Basic, priority: 10001, httpListener: web, backendAddressPool: {pool}, backendHttpSettings: {settings_name}}}
+  - {{name: r2, ruleType: Basic, priority: 10002, httpListener: web-tls, backendAddressPool: {pool}, backendHttpSettings: {settings_name}}}
 {rules}---
 {secret}
 ---

@@ -123,6 +123,85 @@ async fn what_is_removed_drains_and_then_ends_and_what_comes_back_in_time_stays(
     assert!(metrics.contains("tidegate_tunnels_open"), "{metrics}");
 }
 
+/// Whether a message comes back.
+async fn echoes(socket: &mut Socket) -> bool {
+    socket.send(Message::text("still there?")).await.is_ok()
+        && matches!(socket.next().await, Some(Ok(Message::Text(_))))
+}
+
+#[tokio::test]
+async fn a_tunnel_outlives_its_rule_and_settings_and_ends_with_its_pool_member() {
+    let draining = ", connectionDraining: {enabled: true, drainTimeoutInSec: 1}";
+    let plan = Plan::to(peers::echo().await).with(|plan| plan.settings = draining.into());
+    let mut gateway = Gateway::start(plan.clone()).await;
+    let mut socket = peers::open(gateway.http()).await;
+    assert!(echoes(&mut socket).await);
+
+    // The rule leads to another pool, by settings with another name: nothing was removed.
+    let elsewhere = plan.with(|plan| {
+        plan.pool = "q".into();
+        plan.settings_name = "renamed".into();
+    });
+    gateway.apply(elsewhere.clone()).await;
+    let changed = Instant::now();
+    while changed.elapsed() < Duration::from_secs(3) {
+        assert!(echoes(&mut socket).await, "ended after {:?}", changed.elapsed());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(gateway.status().await["tunnels"], 1);
+
+    // Now its member leaves the pool, which no rule uses.
+    gateway.apply(elsewhere.with(|plan| plan.members.clear())).await;
+    let left = Instant::now();
+    while echoes(&mut socket).await {
+        assert!(left.elapsed() < Duration::from_secs(10), "the tunnel does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(left.elapsed() >= Duration::from_millis(900), "after {:?}", left.elapsed());
+}
+
+#[tokio::test]
+async fn a_tunnel_outlives_the_certificate_of_its_listener() {
+    let draining = ", connectionDraining: {enabled: true, drainTimeoutInSec: 1}";
+    let plan = Plan::to(peers::echo().await).with(|plan| plan.settings = draining.into());
+    let gateway = Gateway::start(plan).await;
+    let tls = peers::tls(gateway.https(), &gateway.plan.certificate.0, "localhost").await;
+    let (mut socket, _) = tokio_tungstenite::client_async("ws://localhost/", tls).await.unwrap();
+    let mut echoes = async || {
+        socket.send(Message::text("still there?")).await.is_ok()
+            && matches!(socket.next().await, Some(Ok(Message::Text(_))))
+    };
+    assert!(echoes().await);
+    // No such Secret any more: nobody can connect to the listener, but it was not removed.
+    let plan = gateway.plan.clone();
+    let before = gateway.status().await["revision"].as_u64().unwrap();
+    gateway.write(&plan.yaml().replace("secretName: app}", "secretName: gone}"));
+    until("the table is swapped", async || {
+        gateway.status().await["revision"].as_u64().unwrap() > before
+    })
+    .await;
+    assert!(gateway.log().contains("there is no Secret default/gone"), "{}", gateway.log());
+    let changed = Instant::now();
+    while changed.elapsed() < Duration::from_secs(2) {
+        assert!(echoes().await, "ended after {:?}", changed.elapsed());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // With the listener itself the tunnel goes, too.
+    let before = gateway.status().await["revision"].as_u64().unwrap();
+    let without = plan.yaml();
+    let without: Vec<&str> = without.lines().filter(|line| !line.contains("web-tls")).collect();
+    gateway.write(&(without.join("\n") + "\n"));
+    until("the table is swapped", async || {
+        gateway.status().await["revision"].as_u64().unwrap() > before
+    })
+    .await;
+    let left = Instant::now();
+    while echoes().await {
+        assert!(left.elapsed() < Duration::from_secs(10), "the tunnel does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_is_wrong_leaves_the_last_good_tables_serving_and_says_where() {
     let mut gateway = Gateway::start(Plan::to(peers::echo().await)).await;

@@ -148,7 +148,8 @@ impl Reconciler {
         problems.dedup();
         let mut findings: HashMap<ObjectName, Vec<Finding>> = HashMap::new();
         for finding in outcome.findings {
-            findings.entry(finding.gateway.clone()).or_default().push(finding);
+            let name = ObjectName::new(&*finding.object.namespace, &*finding.object.name);
+            findings.entry(name).or_default().push(finding);
         }
         self.findings = Arc::new(findings);
         let update =

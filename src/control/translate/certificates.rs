@@ -14,7 +14,7 @@ pub(super) fn certificate(
     context: &Context<'_>,
     name: &str,
     path: &str,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<Arc<Certificate>> {
     let all = &context.spec.ssl_certificates;
     let secret = secret(context, all, "sslCertificates", name, path, findings)?;
@@ -36,7 +36,7 @@ pub(super) fn roots(
     context: &Context<'_>,
     name: &str,
     path: &str,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<Arc<TrustedRoots>> {
     let all = &context.spec.trusted_root_certificates;
     let secret = secret(context, all, "trustedRootCertificates", name, path, findings)?;
@@ -59,7 +59,7 @@ fn secret<'a>(
     collection: &str,
     name: &str,
     path: &str,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<(ObjectName, &'a Secret)> {
     let Some(index) = all.iter().position(|certificate| certificate.name == name) else {
         findings.unresolved(path, format!("there is no {name:?} in {collection}"));

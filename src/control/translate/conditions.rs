@@ -1,7 +1,7 @@
 //! What became of a gateway, in the words of its status.
 
 use serde::Serialize;
-use tidegate_model::{Action, Gateway, ObjectName};
+use tidegate_model::{Gateway, ObjectName};
 
 use crate::problem::Severity;
 use crate::translate::Finding;
@@ -45,7 +45,7 @@ impl GatewayConditions {
             .iter()
             .flat_map(|gateway| &gateway.frontends)
             .flat_map(|frontend| frontend.listeners())
-            .filter(|listener| matches!(listener.rule.action, Action::Forward(_)))
+            .filter(|listener| listener.rule.action.serves())
             .count();
         let conditions = vec![
             GatewayCondition {

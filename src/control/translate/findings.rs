@@ -1,17 +1,21 @@
 //! What a translation has to say about resources.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use tidegate_model::ObjectName;
 
 use crate::api::ServiceRef;
 use crate::problem::{ObjectRef, Problem, Severity};
-use crate::resources::{Gateway, Resources};
+use crate::resources::{Gateway, Origin, Resources};
 
-/// One thing that is wrong with a gateway.
+/// The kind of gateways.
+pub(crate) const GATEWAY: &str = "ApplicationGateway";
+
+/// One thing that is wrong with an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
-    pub(crate) gateway: ObjectName,
+    pub(crate) object: ObjectRef,
     pub(crate) severity: Severity,
     /// Such as `spec.requestRoutingRules[2].httpListener`.
     pub(crate) path: String,
@@ -20,21 +24,22 @@ pub(crate) struct Finding {
     pub(crate) unresolved: bool,
 }
 
-/// The findings of one gateway in the making.
+/// The findings of one object in the making.
 #[derive(Debug)]
-pub(crate) struct Findings<'a> {
-    gateway: &'a ObjectName,
+pub(crate) struct Findings {
+    object: ObjectRef,
     all: Vec<Finding>,
 }
 
-impl<'a> Findings<'a> {
-    pub(crate) fn of(gateway: &'a ObjectName) -> Self {
-        Self { gateway, all: Vec::new() }
+impl Findings {
+    /// Of an object of this kind.
+    pub(crate) fn of(kind: &str, name: &ObjectName) -> Self {
+        Self { object: ObjectRef::of(kind, name), all: Vec::new() }
     }
 
     fn add(&mut self, severity: Severity, path: String, why: String, unresolved: bool) {
-        let gateway = self.gateway.clone();
-        self.all.push(Finding { gateway, severity, path, why, unresolved });
+        let object = self.object.clone();
+        self.all.push(Finding { object, severity, path, why, unresolved });
     }
 
     /// What is at `path` was refused.
@@ -59,19 +64,19 @@ impl<'a> Findings<'a> {
 
 /// Findings with the file and line of what they are about.
 pub(crate) fn to_problems(resources: &Resources, findings: &[Finding]) -> Vec<Problem> {
+    let gateways = resources.gateways.iter().map(|g| ((GATEWAY, &g.name), &g.origin));
+    let origins: HashMap<(&str, &ObjectName), &Arc<Origin>> = gateways.collect();
     let problem = |finding: &Finding| {
-        let gateway = resources.gateways.iter().find(|g| g.name == finding.gateway)?;
+        let object = &finding.object;
+        let name = ObjectName::new(&*object.namespace, &*object.name);
+        let origin = origins.get(&(&*object.kind, &name))?;
         Some(Problem {
-            file: gateway.origin.file.clone(),
-            line: gateway.origin.lines.of(&finding.path),
+            file: origin.file.clone(),
+            line: origin.lines.of(&finding.path),
             path: finding.path.clone(),
             why: finding.why.clone(),
             severity: finding.severity,
-            object: Some(ObjectRef {
-                kind: "ApplicationGateway".into(),
-                namespace: finding.gateway.namespace.to_string(),
-                name: finding.gateway.name.to_string(),
-            }),
+            object: Some(object.clone()),
         })
     };
     findings.iter().filter_map(problem).collect()

@@ -8,7 +8,8 @@ use tidegate_model::{Frontend, Gateway, Listener, ObjectName, Pool, Settings, Sn
 use crate::api::{ApplicationGateway, ApplicationGatewaySpec, Part, Unsupported, unsupported};
 use crate::places::Places;
 use crate::resources::{self, Resources};
-use crate::translate::findings::{Finding, Findings};
+use crate::translate::addresses::known_listeners;
+use crate::translate::findings::{Finding, Findings, GATEWAY};
 use crate::translate::listeners::Listeners;
 use crate::translate::members::pool;
 use crate::translate::reuse::Reuse;
@@ -132,7 +133,7 @@ impl Translator {
     ) -> Done {
         let (name, spec) = (&source.name, &source.resource.spec);
         let uses = Uses::default();
-        let mut findings = Findings::of(name);
+        let mut findings = Findings::of(GATEWAY, name);
         let (mut parts, last) = match before {
             Some(done) => (done.parts, Some(done.gateway)),
             None => (Parts::default(), None),
@@ -141,8 +142,7 @@ impl Translator {
         let places = &self.places;
         let mut context = Context { name, spec, resources, uses: &uses, places, refused };
         find_unsupported(&mut context, &mut findings);
-        let frontends = frontends(&context, &mut parts, taken, &mut findings);
-        let gateway = Gateway { name: name.clone(), frontends };
+        let gateway = parts_of(&context, &mut parts, taken, &mut findings);
         let gateway = match last {
             Some(last) if *last == gateway => last,
             _ => Arc::new(gateway),
@@ -158,12 +158,12 @@ impl Translator {
     }
 }
 
-fn frontends(
+fn parts_of(
     context: &Context<'_>,
     parts: &mut Parts,
     taken: &Taken,
-    findings: &mut Findings<'_>,
-) -> Vec<Frontend> {
+    findings: &mut Findings,
+) -> Gateway {
     let spec = context.spec;
     let pool_names = names(&spec.backend_address_pools, |pool| &pool.name);
     duplicates(&spec.backend_address_pools, |p| &p.name, "backendAddressPools", findings);
@@ -182,8 +182,10 @@ fn frontends(
             Some(parts.settings.share(settings.name.clone(), settings))
         })
         .collect();
-    Listeners { context, pools, pool_names, settings, settings_names }
-        .frontends(parts, taken, findings)
+    let listeners = Listeners { context, pools, pool_names, settings, settings_names };
+    let frontends = listeners.frontends(parts, taken, findings);
+    let name = context.name.clone();
+    Gateway { name, frontends, pools: listeners.pools, listeners: known_listeners(context) }
 }
 
 /// Names by place; the first of two equal ones.
@@ -200,7 +202,7 @@ pub(super) fn duplicates<T>(
     items: &[T],
     name: fn(&T) -> &String,
     collection: &str,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) {
     let first = names(items, name);
     for (index, item) in items.iter().enumerate() {
@@ -215,7 +217,7 @@ pub(super) fn duplicates<T>(
     }
 }
 
-fn find_unsupported(context: &mut Context<'_>, findings: &mut Findings<'_>) {
+fn find_unsupported(context: &mut Context<'_>, findings: &mut Findings) {
     let spec = serde_json::to_value(context.spec).unwrap_or_default();
     for Part { item, path, effect } in unsupported(&spec) {
         match effect {

@@ -9,6 +9,7 @@ use tidegate_model::{
 };
 
 use crate::api::{self, HttpListener, RequestRoutingRule, RuleType};
+use crate::translate::addresses::{named, place};
 use crate::translate::certificates::certificate;
 use crate::translate::findings::Findings;
 use crate::translate::gateway::{Context, Names, Parts, duplicates, names};
@@ -41,7 +42,7 @@ impl Listeners<'_, '_> {
         &self,
         parts: &mut Parts,
         taken: &Taken,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings,
     ) -> Vec<Frontend> {
         let spec = self.context.spec;
         duplicates(&spec.http_listeners, |l| &l.name, "httpListeners", findings);
@@ -98,11 +99,12 @@ impl Listeners<'_, '_> {
         source: &HttpListener,
         ports: &Names<'_>,
         taken: &Taken,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings,
     ) -> Option<Checked> {
         let path = format!("spec.httpListeners[{index}]");
         let spec = self.context.spec;
-        let frontend = self.frontend(source, &path, findings);
+        let named = named(self.context, source);
+        let named = named.map_err(|wrong| wrong.tell(&path, findings)).ok();
         let Some(&port_place) = ports.get(source.frontend_port.as_str()) else {
             let why = format!("there is no {:?} in frontendPorts", source.frontend_port);
             findings.unresolved(format!("{path}.frontendPort"), why);
@@ -134,7 +136,7 @@ impl Listeners<'_, '_> {
         }
         let port = u16::try_from(port?).ok()?;
         // Without a place in the cluster yet it waits, and nothing is wrong with it.
-        let address = self.place(frontend?, port, findings)?;
+        let address = place(self.context, &named?, port)?;
         if let Some(other) = self.context.uses.claimed(taken, address) {
             let why = format!("{address} is already taken by gateway {other}");
             findings.refuse(format!("{path}.frontendPort"), why);
@@ -147,60 +149,8 @@ impl Listeners<'_, '_> {
         Some(Checked { address, port, protocol, hosts: hosts?, certificate: certificate? })
     }
 
-    /// The address that a listener names: its place among the gateway's, `None` for the only one
-    /// of a gateway that lists none.
-    fn frontend(
-        &self,
-        source: &HttpListener,
-        path: &str,
-        findings: &mut Findings<'_>,
-    ) -> Option<Option<usize>> {
-        let all = &self.context.spec.frontend_ip_configurations;
-        let path = format!("{path}.frontendIPConfiguration");
-        match &source.frontend_ip_configuration {
-            Some(name) => {
-                let index = all.iter().position(|configuration| configuration.name == *name);
-                if index.is_none() {
-                    let why = format!("there is no {name:?} in frontendIPConfigurations");
-                    findings.unresolved(path, why);
-                }
-                index.map(Some)
-            }
-            None if all.len() < 2 => Some((!all.is_empty()).then_some(0)),
-            None => {
-                findings.refuse(path, "it is needed: the gateway has several addresses");
-                None
-            }
-        }
-    }
-
-    /// Where a port of a frontend listens.
-    fn place(
-        &self,
-        frontend: Option<usize>,
-        port: u16,
-        findings: &mut Findings<'_>,
-    ) -> Option<SocketAddr> {
-        let configuration =
-            frontend.map(|index| &self.context.spec.frontend_ip_configurations[index]);
-        let mut own = None;
-        if let Some(text) = configuration.and_then(|its| its.private_ip_address.as_ref()) {
-            let index = frontend.unwrap_or(0);
-            let path = format!("spec.frontendIPConfigurations[{index}].privateIPAddress");
-            let parsed = text.parse();
-            own = Some(
-                parsed
-                    .map_err(|_| findings.refuse(path, format!("{text:?} is not an IP address")))
-                    .ok()?,
-            );
-        }
-        let name = configuration.map_or("", |its| &its.name);
-        let Context { places, uses, .. } = self.context;
-        uses.place(places, self.context.name, name, own, port)
-    }
-
     /// The rule of each listener, by the listener's place: the first that names it.
-    fn rules(&self, listeners: &Names<'_>, findings: &mut Findings<'_>) -> HashMap<usize, usize> {
+    fn rules(&self, listeners: &Names<'_>, findings: &mut Findings) -> HashMap<usize, usize> {
         let mut rules: HashMap<usize, usize> = HashMap::new();
         for (index, rule) in self.context.spec.request_routing_rules.iter().enumerate() {
             let path = format!("spec.requestRoutingRules[{index}].httpListener");
@@ -228,7 +178,7 @@ impl Listeners<'_, '_> {
     }
 
     /// The rule at `index`; one that cannot work answers 502.
-    fn rule(&self, index: usize, parts: &mut Parts, findings: &mut Findings<'_>) -> Rule {
+    fn rule(&self, index: usize, parts: &mut Parts, findings: &mut Findings) -> Rule {
         let source = &self.context.spec.request_routing_rules[index];
         let path = format!("spec.requestRoutingRules[{index}]");
         let priority = self.priority(index, source, &path, findings);
@@ -251,7 +201,7 @@ impl Listeners<'_, '_> {
         index: usize,
         source: &RequestRoutingRule,
         path: &str,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings,
     ) -> Result<Option<Priority>, ()> {
         let rules = &self.context.spec.request_routing_rules;
         let path = format!("{path}.priority");
@@ -276,7 +226,7 @@ impl Listeners<'_, '_> {
         index: usize,
         source: &RequestRoutingRule,
         path: &str,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings,
     ) -> Option<Target> {
         if source.rule_type == RuleType::PathBasedRouting {
             findings.refuse(format!("{path}.ruleType"), "not supported yet: only Basic is");
@@ -316,7 +266,7 @@ fn find(
     names: &Names<'_>,
     (field, collection): (&str, &str),
     path: &str,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<usize> {
     let path = format!("{path}.{field}");
     let Some(name) = name else {
@@ -330,11 +280,7 @@ fn find(
     place
 }
 
-fn hosts(
-    source: &HttpListener,
-    path: &str,
-    findings: &mut Findings<'_>,
-) -> Option<Vec<HostPattern>> {
+fn hosts(source: &HttpListener, path: &str, findings: &mut Findings) -> Option<Vec<HostPattern>> {
     let mut patterns = Vec::new();
     if let Some(name) = &source.host_name {
         if !source.host_names.is_empty() {
@@ -343,7 +289,7 @@ fn hosts(
         }
         match HostPattern::new(name) {
             Ok(pattern @ HostPattern::Exact(_)) => patterns.push(pattern),
-            Ok(HostPattern::Wildcard(_)) => {
+            Ok(HostPattern::Wildcard(_) | HostPattern::OneLabel(_)) => {
                 let why = format!("{name:?} has wildcards: these go into hostNames");
                 findings.refuse(format!("{path}.hostName"), why);
                 return None;
@@ -376,7 +322,7 @@ fn hosts(
 fn refuse_clashes(
     sources: &[HttpListener],
     checked: &mut [Option<Checked>],
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) {
     let (mut sockets, mut hosts) = (Sockets::new(), Hosts::new());
     for (index, place) in checked.iter_mut().enumerate() {

@@ -15,7 +15,7 @@ pub(super) fn pool(
     context: &Context<'_>,
     index: usize,
     source: &BackendAddressPool,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Pool {
     let mut members = Members::default();
     for (place, address) in source.backend_addresses.iter().enumerate() {
@@ -56,7 +56,7 @@ impl Members {
         context: &Context<'_>,
         source: &BackendAddress,
         path: &str,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings,
     ) {
         let state = MemberState::Ready;
         match (&source.ip_address, &source.fqdn, &source.service) {
@@ -83,7 +83,7 @@ impl Members {
         name: &str,
         port: Option<u16>,
         path: &str,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings,
     ) {
         // One dot at the end says that the name is complete.
         let plain = name.strip_suffix('.').unwrap_or(name);
@@ -112,7 +112,7 @@ impl Members {
         context: &Context<'_>,
         source: &ServiceRef,
         path: &str,
-        findings: &mut Findings<'_>,
+        findings: &mut Findings,
     ) {
         let namespace = source.namespace.as_deref().unwrap_or(&context.name.namespace);
         let name = ObjectName::new(namespace, source.name.as_str());

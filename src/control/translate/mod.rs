@@ -5,6 +5,7 @@
 //! requests meant for it must not fall to another listener. A listener that cannot work is left
 //! out, and its rule with it.
 
+mod addresses;
 mod certificates;
 mod conditions;
 mod findings;

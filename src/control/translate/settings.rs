@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_model::{
-    BackendTls, HostOverride, Hostname, Probe, ProbeHost, ProbeMatch, Settings, Trust, TrustedRoots,
+    BackendTls, HostOverride, Hostname, Probe, ProbeHost, ProbeKind, ProbeMatch, Settings, Trust,
+    TrustedRoots,
 };
 
 use crate::api::{self, BackendHttpSettings, CookieBasedAffinity, Protocol};
@@ -23,7 +24,7 @@ pub(super) fn settings(
     context: &Context<'_>,
     index: usize,
     source: &BackendHttpSettings,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<Settings> {
     let path = format!("spec.backendHttpSettingsCollection[{index}]");
     let mut usable = !context.is_refused("backendHttpSettingsCollection", index);
@@ -80,7 +81,7 @@ pub(super) fn in_range<T: PartialOrd + Display + Copy>(
     value: T,
     range: RangeInclusive<T>,
     path: &str,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<T> {
     if range.contains(&value) {
         return Some(value);
@@ -89,14 +90,14 @@ pub(super) fn in_range<T: PartialOrd + Display + Copy>(
     None
 }
 
-fn hostname(text: &str, path: String, findings: &mut Findings<'_>) -> Option<Hostname> {
+fn hostname(text: &str, path: String, findings: &mut Findings) -> Option<Hostname> {
     Hostname::new(text).map_err(|error| findings.refuse(path, format!("{text:?}: {error}"))).ok()
 }
 
 fn host_override(
     source: &BackendHttpSettings,
     path: &str,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<HostOverride> {
     match (&source.host_name, source.pick_host_name_from_backend_address) {
         (None, false) => Some(HostOverride::Keep),
@@ -116,7 +117,7 @@ fn trust(
     context: &Context<'_>,
     source: &BackendHttpSettings,
     path: &str,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<Trust> {
     let mut found: Vec<Arc<TrustedRoots>> = Vec::new();
     for (index, name) in source.trusted_root_certificates.iter().enumerate() {
@@ -135,7 +136,7 @@ fn probe(
     name: &str,
     settings: &BackendHttpSettings,
     path: &str,
-    findings: &mut Findings<'_>,
+    findings: &mut Findings,
 ) -> Option<Probe> {
     let Some(index) = context.spec.probes.iter().position(|probe| probe.name == name) else {
         let why = format!("there is no {name:?} in probes");
@@ -180,6 +181,7 @@ fn probe(
     let matching = matching(source, &path, findings);
     Some(Probe {
         name: Some(source.name.as_str().into()),
+        kind: ProbeKind::Http,
         host: host?,
         path: target_is_right.then(|| source.path.as_str().into())?,
         port: port?.and_then(|port| u16::try_from(port).ok()),
@@ -190,7 +192,7 @@ fn probe(
     })
 }
 
-fn matching(source: &api::Probe, path: &str, findings: &mut Findings<'_>) -> Option<ProbeMatch> {
+fn matching(source: &api::Probe, path: &str, findings: &mut Findings) -> Option<ProbeMatch> {
     let Some(matching) = &source.matching else {
         return Some(ProbeMatch::default());
     };

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use tidegate_model::{Action, Snapshot};
+use tidegate_model::{Action, Leaf, Snapshot};
 
 use super::{Translator, to_problems};
 use crate::places::Places;
@@ -65,26 +65,40 @@ fn outcome(text: &str) -> String {
     told
 }
 
-fn rules(snapshot: &Snapshot) -> String {
+/// A line for every listener, and one below it for each of its path rules.
+pub(super) fn rules(snapshot: &Snapshot) -> String {
     let mut told = String::new();
     for frontend in snapshot.gateways.iter().flat_map(|gateway| &gateway.frontends) {
         for listener in frontend.listeners() {
             let hosts: Vec<&str> = listener.hosts.iter().map(|host| host.as_str()).collect();
-            let to = match &listener.rule.action {
-                Action::Refuse => "502".to_owned(),
-                Action::Forward(target) => {
-                    let members = target.pool.members.iter().map(|member| {
-                        let port = member.port.unwrap_or(target.settings.port);
-                        format!("{}:{port} {:?}", member.address, member.state)
-                    });
-                    members.collect::<Vec<_>>().join(", ")
-                }
-            };
             let (address, name) = (frontend.address(), &listener.name);
+            let to = leaf(&listener.rule.action.otherwise());
             writeln!(told, "{address} {name} [{}] -> {to}", hosts.join(" ")).unwrap();
+            for rule in listener.rule.action.path_rules() {
+                let patterns: Vec<String> = rule.patterns.iter().map(|p| p.to_string()).collect();
+                writeln!(told, "  {} -> {}", patterns.join(" "), leaf(&rule.action)).unwrap();
+            }
         }
     }
     told
+}
+
+fn leaf(leaf: &Leaf) -> String {
+    match leaf {
+        Leaf::Refuse => "502".to_owned(),
+        Leaf::NotFound => "404".to_owned(),
+        Leaf::Redirect(redirect) => {
+            let port = redirect.port.map(|port| format!(":{port}")).unwrap_or_default();
+            format!("{} https{port}", redirect.status.code())
+        }
+        Leaf::Forward(target) => {
+            let members = target.pool.members.iter().map(|member| {
+                let port = member.port.unwrap_or(target.settings.port);
+                format!("{}:{port} {:?}", member.address, member.state)
+            });
+            members.collect::<Vec<_>>().join(", ")
+        }
+    }
 }
 
 /// The document's outcome after `from` was replaced by `to` in it.
@@ -272,7 +286,7 @@ fn what_stays_equal_stays_the_same_in_memory() {
     assert!(std::sync::Arc::ptr_eq(&before[0], &after[0]));
     let target = |listener: &tidegate_model::Listener| match &listener.rule.action {
         Action::Forward(target) => target.clone(),
-        Action::Refuse => panic!("refused"),
+        other => panic!("{other:?}"),
     };
     assert!(!std::sync::Arc::ptr_eq(&before[1], &after[1]));
     assert!(std::sync::Arc::ptr_eq(&target(&before[1]), &target(&after[1])));

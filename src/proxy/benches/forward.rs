@@ -64,7 +64,9 @@ fn snapshot(listen: SocketAddr, member: SocketAddr) -> Snapshot {
     let frontend =
         Frontend::new(listen, listen.port(), vec![Arc::new(listener)]).expect("a frontend");
     let name = ObjectName::new("default", "bench");
-    Snapshot { gateways: vec![Arc::new(Gateway { name, frontends: vec![frontend] })] }
+    let frontends = vec![frontend];
+    let gateway = Gateway { name, frontends, pools: Vec::new(), listeners: Vec::new() };
+    Snapshot { gateways: vec![Arc::new(gateway)] }
 }
 
 #[divan::bench(sample_count = 50, sample_size = 200)]

@@ -1,7 +1,5 @@
 //! One probe: a request on a connection of its own.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, USER_AGENT};
 use http::{HeaderValue, Request};
@@ -16,20 +14,8 @@ use crate::health::ProbeSpec;
 /// How much of a body is searched.
 const BODY_LIMIT: usize = 64 * 1024;
 
-/// Asks once: what was found, and whether it is healthy.
-pub(super) async fn ask(spec: &ProbeSpec) -> (bool, String) {
-    let started = Instant::now();
-    match tokio::time::timeout(spec.probe.timeout, exchange(spec)).await {
-        Ok(Ok(status)) => {
-            let took = started.elapsed().as_secs_f64() * 1e3;
-            (true, format!("{status} in {took:.1} ms"))
-        }
-        Ok(Err(why)) => (false, why),
-        Err(_) => (false, format!("timeout after {} s", spec.probe.timeout.as_secs())),
-    }
-}
-
-async fn exchange(spec: &ProbeSpec) -> Result<u16, String> {
+/// Asks once; the status of a healthy answer, or what was wrong.
+pub(super) async fn exchange(spec: &ProbeSpec) -> Result<u16, String> {
     let tcp =
         TcpStream::connect(spec.address).await.map_err(|error| format!("connect: {error}"))?;
     let io = match &spec.tls {

@@ -8,6 +8,7 @@
 //! A member that has not been up yet is asked again sooner than its interval says, so that one
 //! that is still starting serves as soon as it can.
 
+mod ask;
 mod cell;
 mod http;
 mod prober;

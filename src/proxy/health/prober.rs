@@ -11,8 +11,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::health::ask::ask;
 use crate::health::state::Verdict;
-use crate::health::{Health, HealthState, http};
+use crate::health::{Health, HealthState};
 
 /// The probe loops of every member in the table.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ async fn probe(health: Arc<Health>, changes: Arc<watch::Sender<u64>>) {
     let mut verdict = Verdict::after(health.status().state);
     loop {
         let started = Instant::now();
-        let (healthy, detail) = http::ask(health.spec()).await;
+        let (healthy, detail) = ask(health.spec()).await;
         let due = verdict.take(healthy, probe.unhealthy_threshold, probe.interval);
         let (member, label) = (health.spec().address, &health.label);
         if health.set(verdict.state(), healthy, detail.clone()) {

@@ -10,11 +10,12 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tidegate_model::{Probe, ProbeMatch, Trust, TrustedRoots};
+use tidegate_model::{Probe, ProbeKind, ProbeMatch, Trust, TrustedRoots};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::{Health, HealthState, ProbeSpec, Prober, http::ask};
+use super::ask::ask;
+use super::{Health, HealthState, ProbeSpec, Prober};
 
 /// A server that answers each request with what `answer` says; its address.
 async fn serve(
@@ -76,6 +77,19 @@ async fn a_member_that_does_not_answer_says_so() {
     assert_eq!(ask(&spec(silent, probe.clone())).await.1, "timeout after 0 s");
     drop(listener);
     let (healthy, detail) = ask(&spec(silent, probe)).await;
+    assert!(!healthy && detail.starts_with("connect: "), "{detail}");
+}
+
+#[tokio::test]
+async fn a_tcp_probe_is_content_with_a_connection() {
+    let address = serve(|_| (500, String::new())).await;
+    let probe = Probe { kind: ProbeKind::Tcp, ..Probe::default() };
+    let (healthy, detail) = ask(&spec(address, probe.clone())).await;
+    assert!(healthy && detail.starts_with("connected in "), "{detail}");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = listener.local_addr().unwrap();
+    drop(listener);
+    let (healthy, detail) = ask(&spec(closed, probe)).await;
     assert!(!healthy && detail.starts_with("connect: "), "{detail}");
 }
 

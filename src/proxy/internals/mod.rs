@@ -1,10 +1,12 @@
 //! Parts of the inside for benches, fuzz targets and their tests. No part of the interface.
 
+mod lookup;
 mod script;
 mod table;
 mod tunnel;
 
-pub use table::{Compile, Hosts, check_table, snapshot_of};
+pub use lookup::{Hosts, Paths};
+pub use table::{Compile, check_table, snapshot_of};
 pub use tunnel::check_tunnel;
 
 #[cfg(test)]

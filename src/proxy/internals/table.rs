@@ -6,40 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_model::{
-    Action, Frontend, Gateway, HostOverride, HostPattern, Listener, Member, MemberState,
-    ObjectName, Pool, Priority, Probe, Protocol, Rule, Settings, Snapshot, Target,
+    Action, Frontend, Gateway, HostOverride, HostPattern, KnownListener, Leaf, Listener, Member,
+    MemberState, ObjectName, PathMap, PathMatch, PathPattern, PathRule, Pool, Priority, Probe,
+    Protocol, Rule, Settings, Snapshot, Target,
 };
 
+use crate::core::Scope;
 use crate::internals::script::Script;
-use crate::lookup::{HostIndex, Rank};
+use crate::lookup::Rank;
+use crate::member::Member as Living;
 use crate::metrics::Metrics;
-use crate::table::{Compiler, Identities, Table, compile};
+use crate::table::{Compiler, Identities, Rule as CompiledRule, Table, compile};
 use crate::tls::Backends;
-
-/// An index of `count` hosts.
-#[derive(Debug)]
-pub struct Hosts(HostIndex<u32>);
-
-impl Hosts {
-    /// Half of them exact names, half wildcards, and one that takes any host.
-    pub fn new(count: usize) -> Self {
-        let pattern = |index: usize| match index % 2 {
-            0 => format!("h{index}.example"),
-            _ => format!("*.w{index}.example"),
-        };
-        let entry = |index| {
-            let pattern = HostPattern::new(&pattern(index)).ok();
-            let rank = Rank::new(None, pattern.as_ref(), index);
-            (pattern, rank, index as u32)
-        };
-        Self(HostIndex::new((0..count).map(entry)))
-    }
-
-    /// What takes a host.
-    pub fn find(&self, host: &str) -> Option<u32> {
-        self.0.find(host)
-    }
-}
 
 /// Compiles snapshots one after the other, as a running proxy does, and binds nothing.
 #[derive(Debug)]
@@ -49,6 +27,18 @@ pub struct Compile {
     identities: Identities,
     slots: HashMap<SocketAddr, usize>,
     table: Arc<Table>,
+    /// What tunnels may hold: everything that ever was in a table, if it is to be checked.
+    held: Option<Held>,
+}
+
+/// Gateway, pool or listener, and address.
+type Named = (ObjectName, Box<str>, SocketAddr);
+
+/// Members and listeners by name.
+#[derive(Debug, Default)]
+struct Held {
+    members: Vec<(Named, Arc<Living>)>,
+    listeners: Vec<(Named, Arc<Scope>)>,
 }
 
 impl Default for Compile {
@@ -59,13 +49,14 @@ impl Default for Compile {
             identities: Identities::default(),
             slots: HashMap::new(),
             table: Arc::default(),
+            held: None,
         }
     }
 }
 
 impl Compile {
-    /// Compiles a snapshot on top of the last; the table before, and the identities that left.
-    fn step(&mut self, snapshot: &Snapshot) -> (Arc<Table>, HashSet<u64>) {
+    /// Compiles a snapshot on top of the last, and swaps as a running proxy does; the table before.
+    fn step(&mut self, snapshot: &Snapshot) -> Arc<Table> {
         for frontend in snapshot.gateways.iter().flat_map(|gateway| &gateway.frontends) {
             let next = self.slots.len();
             self.slots.entry(frontend.address()).or_insert(next);
@@ -79,8 +70,22 @@ impl Compile {
         };
         let compiled = compile(snapshot, &self.table, &self.slots, &mut compiler);
         let compiled = compiled.expect("plain HTTP always compiles");
-        let left = compiled.left.iter().map(|(scope, _)| scope.id()).collect();
-        (std::mem::replace(&mut self.table, Arc::new(compiled.table)), left)
+        for (_, scope) in listeners(&compiled.table) {
+            scope.stay();
+        }
+        for (_, member) in members(&compiled.table) {
+            member.scope.stay();
+        }
+        compiled.changes.kept.iter().for_each(|scope| scope.stay());
+        for (scope, _) in &compiled.changes.left {
+            assert!(!scope.has_left(), "it leaves twice");
+            scope.leave();
+        }
+        if let Some(held) = &mut self.held {
+            held.members.extend(members(&compiled.table));
+            held.listeners.extend(listeners(&compiled.table));
+        }
+        std::mem::replace(&mut self.table, Arc::new(compiled.table))
     }
 
     /// Compiles a snapshot; the number of its frontends.
@@ -88,6 +93,24 @@ impl Compile {
         self.step(snapshot);
         self.table.frontends.len()
     }
+}
+
+fn listeners(table: &Table) -> impl Iterator<Item = (Named, Arc<Scope>)> {
+    let frontends = table.frontends.iter().flatten();
+    let rules = frontends.flat_map(|f| f.rules.iter().map(move |rule| (f, rule)));
+    rules.map(|(frontend, rule)| {
+        let (gateway, name) = ((*frontend.gateway).clone(), rule.listener.name.clone());
+        ((gateway, name, frontend.address), rule.scope.clone())
+    })
+}
+
+fn members(table: &Table) -> impl Iterator<Item = (Named, Arc<Living>)> {
+    let targets = table.targets.iter();
+    let candidates = targets.flat_map(|t| t.candidates.iter().map(move |c| (t, &c.member)));
+    candidates.map(|(target, member)| {
+        let (gateway, pool) = ((*target.gateway).clone(), target.model.pool.name.clone());
+        ((gateway, pool, member.address), member.clone())
+    })
 }
 
 /// A gateway with so many rules, each with a host of its own, over pools of ten members.
@@ -121,7 +144,8 @@ pub fn snapshot_of(rules: usize) -> Snapshot {
     let listeners = (0..rules).map(listener).collect();
     let frontends = Frontend::new(address, address.port(), listeners).into_iter().collect();
     let name = ObjectName::new("default", "bench");
-    Snapshot { gateways: vec![Arc::new(Gateway { name, frontends })] }
+    let gateway = Gateway { name, frontends, pools, listeners: Vec::new() };
+    Snapshot { gateways: vec![Arc::new(gateway)] }
 }
 
 fn settings(name: &str, port: u16) -> Settings {
@@ -138,6 +162,7 @@ fn settings(name: &str, port: u16) -> Settings {
 
 const PATTERNS: [&str; 8] =
     ["", "a.example", "b.a.example", "*.example", "*.a.example", "?.example", "b*.example", "*.*"];
+const PATHS: [&str; 5] = ["/", "/a", "/a/b", "/ab", "*"];
 const HOSTS: [&str; 7] =
     ["a.example", "B.A.example", "bb.example", "c.a.example", "example", "", "x.test."];
 
@@ -168,12 +193,27 @@ fn decode(script: &mut Script<'_>) -> Snapshot {
             for listener in 0..1 + script.below(5) {
                 let hosts = (0..script.below(3)).map(|_| PATTERNS[1 + script.below(7)]);
                 let hosts = hosts.filter_map(|text| HostPattern::new(text).ok()).collect();
-                let pool = pools[script.below(pools.len())].clone();
-                let settings = all_settings[script.below(2)].clone();
-                let action = match script.below(5) {
-                    0 => Action::Refuse,
-                    _ => Action::Forward(Arc::new(Target { pool, settings })),
+                let leaf = |script: &mut Script<'_>| match script.below(5) {
+                    0 => Leaf::Refuse,
+                    1 => Leaf::NotFound,
+                    _ => {
+                        let pool = pools[script.below(pools.len())].clone();
+                        let settings = all_settings[script.below(2)].clone();
+                        Leaf::Forward(Arc::new(Target { pool, settings }))
+                    }
                 };
+                let mut rules = Vec::new();
+                for rule in 0..script.below(3) {
+                    let kinds = [PathMatch::Exact, PathMatch::Prefix, PathMatch::Begins];
+                    let patterns = (0..script.below(3)).filter_map(|_| {
+                        let kind = kinds[script.below(3)];
+                        PathPattern::new(kind, PATHS[script.below(5)]).ok()
+                    });
+                    let patterns = patterns.collect();
+                    let name = format!("p{rule}").into();
+                    rules.push(PathRule { name, patterns, action: leaf(script) });
+                }
+                let action = Action::Paths(Arc::new(PathMap { rules, default: leaf(script) }));
                 let priority =
                     Priority::try_from(1 + script.below(6) as i64).ok().filter(|_| ranked);
                 let name = format!("l{listener}").into();
@@ -183,7 +223,17 @@ fn decode(script: &mut Script<'_>) -> Snapshot {
             }
             frontends.extend(Frontend::new(address, address.port(), listeners));
         }
-        Arc::new(Gateway { name: ObjectName::new("n", format!("g{index}")), frontends })
+        let known = |name: usize, port: usize| KnownListener {
+            name: format!("l{name}").into(),
+            address: Some(SocketAddr::from(([127, 0, 0, 1], (1000 * (index + 1) + port) as u16))),
+        };
+        let mut listeners: Vec<KnownListener> =
+            (0..script.below(4)).map(|_| known(script.below(5), script.below(2))).collect();
+        if script.below(4) == 0 {
+            listeners.push(KnownListener { name: "l0".into(), address: None });
+        }
+        let name = ObjectName::new("n", format!("g{index}"));
+        Arc::new(Gateway { name, frontends, pools, listeners })
     };
     let count = script.below(3);
     Snapshot { gateways: (0..count).map(|index| gateway(index, script)).collect() }
@@ -195,12 +245,13 @@ fn decode(script: &mut Script<'_>) -> Snapshot {
 /// If a table does not do what its snapshot says.
 pub fn check_table(data: &[u8]) {
     let mut script = Script(data);
-    let mut compile = Compile::default();
+    let mut compile = Compile { held: Some(Held::default()), ..Compile::default() };
     while !script.is_over() {
         let snapshot = decode(&mut script);
-        let (before, left) = compile.step(&snapshot);
+        let before = compile.step(&snapshot);
         check_lookup(&compile.table, &snapshot, &compile.slots);
-        check_identities(&before, &compile.table, &left);
+        check_identities(&before, &compile.table);
+        check_leaving(&compile, &snapshot);
     }
 }
 
@@ -221,44 +272,74 @@ fn check_lookup(table: &Table, snapshot: &Snapshot, slots: &HashMap<SocketAddr, 
                     best = Some((rank, &listener.name));
                 }
             }
-            let found = compiled.rule(host).map(|rule| &*rule.listener.name);
+            let rule = compiled.rule(host);
+            let found = rule.map(|rule| &*rule.listener.name);
             assert_eq!(found, best.map(|(_, name)| name), "{host:?}");
+            rule.into_iter().for_each(|rule| check_paths(rule));
         }
     }
 }
 
-/// Who is in both tables is the same one; who is in the first alone has left, and nobody else.
-fn check_identities(before: &Table, after: &Table, left: &HashSet<u64>) {
-    fn members(table: &Table) -> HashMap<(String, SocketAddr), u64> {
+/// The first path rule that covers the path takes it.
+fn check_paths(rule: &CompiledRule) {
+    let action = &rule.listener.rule.action;
+    for path in PATHS {
+        let covers = |rule: &&PathRule| rule.patterns.iter().any(|pattern| pattern.covers(path));
+        let expected = action.path_rules().iter().find(covers).map_or_else(
+            || (rule.listener.rule.name.clone(), action.otherwise()),
+            |rule| (rule.name.clone(), rule.action.clone()),
+        );
+        let route = rule.route(path);
+        assert_eq!(route.series.key().rule, expected.0, "{path:?}");
+        let target = match &expected.1 {
+            Leaf::Forward(target) => Some(target.pool.name.clone()),
+            Leaf::Redirect(_) | Leaf::Refuse | Leaf::NotFound => None,
+        };
+        assert_eq!(route.target().map(|target| target.model.pool.name.clone()), target);
+    }
+}
+
+/// Who is in both tables is the same one.
+fn check_identities(before: &Table, after: &Table) {
+    fn ids(table: &Table) -> HashMap<String, u64> {
+        let listeners = listeners(table).map(|(key, scope)| (format!("{key:?}"), scope.id()));
         let targets = table.targets.iter();
         let candidates = targets.flat_map(|t| t.candidates.iter().map(move |c| (t, c)));
-        candidates
-            .map(|(target, candidate)| {
-                let (pool, settings) = (&target.model.pool.name, &target.model.settings.name);
-                let name = format!("{}/{pool}/{settings}", target.gateway);
-                ((name, candidate.member.address), candidate.member.scope.id())
+        let members = candidates.map(|(target, candidate)| {
+            let (pool, settings) = (&target.model.pool.name, &target.model.settings.name);
+            let name = format!("{}/{pool}/{settings}", target.gateway);
+            (format!("{name} {}", candidate.member.address), candidate.member.scope.id())
+        });
+        members.chain(listeners).collect()
+    }
+    let after = ids(after);
+    for (key, id) in ids(before) {
+        assert!(after.get(&key).is_none_or(|other| *other == id), "{key:?} is another one");
+    }
+}
+
+/// Who is held has left if and only if it is in neither the table nor the resource.
+fn check_leaving(compile: &Compile, snapshot: &Snapshot) {
+    let Some(held) = &compile.held else { return };
+    let listed: HashSet<u64> = listeners(&compile.table).map(|(_, scope)| scope.id()).collect();
+    let used: HashSet<u64> = members(&compile.table).map(|(_, m)| m.scope.id()).collect();
+    let find = |name: &ObjectName| snapshot.gateways.iter().find(|gateway| gateway.name == *name);
+    for ((gateway, name, address), scope) in &held.listeners {
+        let known = find(gateway).is_some_and(|gateway| {
+            let same_name = gateway.listeners.iter().rev().find(|known| known.name == *name);
+            same_name.is_some_and(|known| known.address.is_none_or(|its| its == *address))
+        });
+        assert_eq!(!scope.has_left(), listed.contains(&scope.id()) || known, "{name} {address}");
+    }
+    for ((gateway, pool, address), member) in &held.members {
+        let known = find(gateway).is_some_and(|gateway| {
+            let members = gateway.pools.iter().filter(|its| its.name == *pool);
+            members.flat_map(|pool| &pool.members).any(|member| {
+                let port = member.port.unwrap_or(address.port());
+                SocketAddr::new(member.address, port) == *address
             })
-            .collect()
+        });
+        let stays = used.contains(&member.scope.id()) || known;
+        assert_eq!(!member.scope.has_left(), stays, "{pool} {address}");
     }
-    fn listeners(table: &Table) -> HashMap<(SocketAddr, Box<str>), u64> {
-        let frontends = table.frontends.iter().flatten();
-        let rules = frontends.flat_map(|f| f.rules.iter().map(move |rule| (f, rule)));
-        rules.map(|(f, rule)| ((f.address, rule.listener.name.clone()), rule.scope.id())).collect()
-    }
-    let mut gone = HashSet::new();
-    let (old, new) = (members(before), members(after));
-    for (key, id) in &old {
-        match new.get(key) {
-            Some(other) => assert_eq!(id, other, "{key:?} is another one"),
-            None => drop(gone.insert(*id)),
-        }
-    }
-    let (old, new) = (listeners(before), listeners(after));
-    for (key, id) in &old {
-        match new.get(key) {
-            Some(other) => assert_eq!(id, other, "{key:?} is another one"),
-            None => drop(gone.insert(*id)),
-        }
-    }
-    assert_eq!(&gone, left);
 }

@@ -16,6 +16,8 @@ const LONGEST: usize = 253;
 pub(crate) struct HostIndex<T> {
     exact: HashMap<Box<str>, (Rank, T)>,
     wildcards: HashMap<Box<str>, Ending<T>>,
+    /// By what follows the one label that `*` stands for, dot included.
+    one_label: HashMap<Box<str>, (Rank, T)>,
     /// Takes any host.
     basic: Option<(Rank, T)>,
 }
@@ -38,14 +40,20 @@ impl<T> Default for Ending<T> {
 impl<T: Copy> HostIndex<T> {
     /// An index of patterns; `None` takes any host.
     pub(crate) fn new(entries: impl IntoIterator<Item = (Option<HostPattern>, Rank, T)>) -> Self {
-        let mut index = Self { exact: HashMap::new(), wildcards: HashMap::new(), basic: None };
+        let mut index = Self {
+            exact: HashMap::new(),
+            wildcards: HashMap::new(),
+            one_label: HashMap::new(),
+            basic: None,
+        };
         for (pattern, rank, value) in entries {
             match pattern {
                 None => keep_first(&mut index.basic, rank, value),
                 Some(HostPattern::Exact(name)) => {
-                    let mut first = index.exact.get(name.as_str()).copied();
-                    keep_first(&mut first, rank, value);
-                    index.exact.extend(first.map(|first| (name.as_str().into(), first)));
+                    keep_first_at(&mut index.exact, name.as_str(), rank, value);
+                }
+                Some(HostPattern::OneLabel(text)) => {
+                    keep_first_at(&mut index.one_label, &text[1..], rank, value);
                 }
                 Some(HostPattern::Wildcard(text)) => {
                     let end = literal_end(&text);
@@ -81,6 +89,11 @@ impl<T: Copy> HostIndex<T> {
     fn find_lower(&self, host: &str) -> Option<(Rank, T)> {
         let mut first = self.basic;
         if let Some(&(rank, value)) = self.exact.get(host) {
+            keep_first(&mut first, rank, value);
+        }
+        if let Some(dot) = host.find('.').filter(|dot| *dot > 0)
+            && let Some(&(rank, value)) = self.one_label.get(&host[dot..])
+        {
             keep_first(&mut first, rank, value);
         }
         if !self.wildcards.is_empty() {
@@ -119,6 +132,12 @@ fn keep_first<T>(first: &mut Option<(Rank, T)>, rank: Rank, value: T) {
     if first.as_ref().is_none_or(|(best, _)| rank < *best) {
         *first = Some((rank, value));
     }
+}
+
+fn keep_first_at<T: Copy>(map: &mut HashMap<Box<str>, (Rank, T)>, key: &str, rank: Rank, value: T) {
+    let mut first = map.get(key).copied();
+    keep_first(&mut first, rank, value);
+    map.extend(first.map(|first| (key.into(), first)));
 }
 
 /// The text of a wildcard from the first dot after its last `*` or `?`; empty if there is none.

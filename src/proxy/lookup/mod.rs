@@ -1,9 +1,11 @@
-//! Which rule takes a host: pure matching, no sockets and no runtime.
+//! Which rule takes a host, and which path rule a path: pure matching, no sockets and no runtime.
 
 mod host;
+mod path;
 mod rank;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use host::HostIndex;
+pub(crate) use path::PathIndex;
 pub(crate) use rank::Rank;

@@ -24,7 +24,7 @@ impl Rank {
     ) -> Self {
         let width = match (priority, pattern) {
             (Some(_), _) | (None, Some(HostPattern::Exact(_))) => 0,
-            (None, Some(HostPattern::Wildcard(_))) => 1,
+            (None, Some(HostPattern::Wildcard(_) | HostPattern::OneLabel(_))) => 1,
             (None, None) => 2,
         };
         Self { priority: priority.map_or(0, Priority::get), width, index: index as u32 }

@@ -1,15 +1,23 @@
 use proptest::prelude::*;
-use tidegate_model::{HostPattern, Priority};
+use tidegate_model::{HostPattern, PathMatch, PathPattern, Priority};
 
-use super::{HostIndex, Rank};
+use super::{HostIndex, PathIndex, Rank};
 
 fn index(patterns: &[(&str, Option<i64>)]) -> HostIndex<usize> {
     HostIndex::new(entries(patterns))
 }
 
+/// `1` at the start makes it one of Kubernetes' patterns.
+fn parse(text: &str) -> Option<HostPattern> {
+    match text.strip_prefix('1') {
+        Some(text) => HostPattern::kubernetes(text).ok(),
+        None => HostPattern::new(text).ok(),
+    }
+}
+
 fn entries(patterns: &[(&str, Option<i64>)]) -> Vec<(Option<HostPattern>, Rank, usize)> {
     let entry = |(place, (text, priority)): (usize, &(&str, Option<i64>))| {
-        let pattern = (!text.is_empty()).then(|| HostPattern::new(text).unwrap());
+        let pattern = (!text.is_empty()).then(|| parse(text).unwrap());
         let priority = priority.map(|value| Priority::try_from(value).unwrap());
         let rank = Rank::new(priority, pattern.as_ref(), place);
         (pattern, rank, place)
@@ -47,7 +55,11 @@ fn a_host_that_nothing_covers_is_not_found() {
 /// Text made of few parts, so that patterns and hosts often meet.
 fn pattern() -> impl Strategy<Value = String> {
     let label = proptest::sample::select(&["a", "b", "ab", "*", "?", "a*", "??", "*b", "x-1"][..]);
-    proptest::collection::vec(label, 0..4).prop_map(|labels| labels.join("."))
+    let labels = proptest::collection::vec(label, 0..4);
+    (any::<bool>(), labels).prop_map(|(kubernetes, labels)| {
+        let text = labels.join(".");
+        if kubernetes && !text.is_empty() { format!("1{text}") } else { text }
+    })
 }
 
 fn host() -> impl Strategy<Value = String> {
@@ -66,7 +78,7 @@ proptest! {
     ) {
         let patterns: Vec<(&str, Option<i64>)> = patterns
             .iter()
-            .filter(|(text, _)| text.is_empty() || HostPattern::new(text).is_ok())
+            .filter(|(text, _)| text.is_empty() || parse(text).is_some())
             .map(|(text, priority)| (text.as_str(), ranked.then(|| priority.unwrap_or(7))))
             .collect();
         let entries = entries(&patterns);
@@ -79,4 +91,37 @@ proptest! {
             .map(|(.., value)| *value);
         prop_assert_eq!(HostIndex::new(entries).find(&host), expected);
     }
+}
+
+fn path_pattern() -> impl Strategy<Value = PathPattern> {
+    let matching = &[PathMatch::Exact, PathMatch::Prefix, PathMatch::Begins];
+    let part = proptest::sample::select(&["a", "b", "ab", "", "A"][..]);
+    let parts = proptest::collection::vec(part, 0..4);
+    (proptest::sample::select(&matching[..]), parts).prop_map(|(matching, parts)| {
+        PathPattern::new(matching, &format!("/{}", parts.join("/"))).unwrap()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn the_first_path_rule_that_covers_a_path_takes_it(
+        rules in proptest::collection::vec(
+            proptest::collection::vec(path_pattern(), 0..3), 0..12,
+        ),
+        path in "(/|(/(a|b|ab|abb|A|))*|\\*|[/ab]{0,6})",
+    ) {
+        let expected = rules.iter().position(|rule| rule.iter().any(|p| p.covers(&path)));
+        let index = PathIndex::new(rules.iter().map(Vec::as_slice));
+        prop_assert_eq!(index.find(&path).map(|found| found as usize), expected);
+    }
+}
+
+#[test]
+fn a_path_of_many_elements_is_found_by_its_first() {
+    let pattern = PathPattern::new(PathMatch::Prefix, "/a").unwrap();
+    let index = PathIndex::new([std::slice::from_ref(&pattern)]);
+    assert_eq!(index.find(&format!("/a{}", "/b".repeat(16_000))), Some(0));
+    assert_eq!(index.find(&"/".repeat(32_000)), None);
 }

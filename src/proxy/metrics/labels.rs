@@ -21,6 +21,7 @@ labels! {
         InvalidRequest = "invalid_request",
         InvalidMethod = "invalid_method",
         UnknownHost = "unknown_host",
+        NoPath = "no_path",
         RuleRefused = "rule_refused",
         NoLiveMember = "no_live_member",
         ConnectRefused = "connect_refused",

@@ -15,14 +15,14 @@ use crate::failure::Failure;
 use crate::member::{Connection, Member};
 use crate::metrics::{HandshakeFailure, RuleSeries};
 use crate::request::body::Upload;
-use crate::table::Rule;
+use crate::table::Route;
 
 /// One request and its response.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(super) client: Arc<Client>,
     pub(super) started: Instant,
-    pub(super) rule: Option<Arc<Rule>>,
+    pub(super) route: Option<Arc<Route>>,
     pub(super) member: Option<Arc<Member>>,
     pub(super) connection: Option<Connection>,
     pub(super) upload: Option<Arc<Upload>>,
@@ -130,7 +130,7 @@ const SWITCHED: u16 = 101;
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) client: Arc<Client>,
-    pub(crate) rule: Arc<Rule>,
+    pub(crate) route: Arc<Route>,
     pub(crate) member: Arc<Member>,
     pub(crate) started: Instant,
     pub(crate) served: Served,
@@ -160,7 +160,7 @@ impl Exchange {
         Self {
             client,
             started: Instant::now(),
-            rule: None,
+            route: None,
             member: None,
             connection: None,
             upload: None,
@@ -205,8 +205,8 @@ impl Exchange {
     }
 
     pub(super) fn member_has_to_move(&self) {
-        if let (Some(connection), Some(rule)) = (&self.connection, &self.rule)
-            && let Some(target) = &rule.target
+        if let (Some(connection), Some(route)) = (&self.connection, &self.route)
+            && let Some(target) = route.target()
         {
             connection.ticket.arm(target.model.settings.request_timeout);
         }
@@ -242,7 +242,7 @@ impl Exchange {
     pub(crate) fn into_parts(mut self) -> Option<Parts> {
         let parts = Parts {
             client: self.client.clone(),
-            rule: self.rule.clone()?,
+            route: self.route.clone()?,
             member: self.member.clone()?,
             started: self.started,
             served: self.served,
@@ -260,12 +260,12 @@ impl Exchange {
         }
         let took = self.started.elapsed();
         let received = self.upload.as_ref().map_or(0, |upload| upload.received());
-        let unmatched = match &self.rule {
+        let unmatched = match &self.route {
             Some(_) => None,
             None => core.shared.table.load().frontend(self.client.slot).cloned(),
         };
-        let series = match (&self.rule, &unmatched) {
-            (Some(rule), _) => Some(&rule.series),
+        let series = match (&self.route, &unmatched) {
+            (Some(route), _) => Some(&route.series),
             (None, Some(frontend)) => Some(&frontend.unmatched),
             (None, None) => None,
         };
@@ -281,8 +281,8 @@ impl Exchange {
             }
         }
         if let Some(details) = &self.details {
-            let gateway = match (&self.rule, &unmatched) {
-                (Some(rule), _) => Some(&*rule.gateway),
+            let gateway = match (&self.route, &unmatched) {
+                (Some(route), _) => Some(&*route.gateway),
                 (None, Some(frontend)) => Some(&*frontend.gateway),
                 (None, None) => None,
             };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{EXPECT, HOST};
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tidegate_model::HostOverride;
@@ -15,8 +15,8 @@ use crate::failure::Failure;
 use crate::member::{Connection, Lost, Member, Name};
 use crate::request::body::RequestBody;
 use crate::request::headers::{self, Seen};
-use crate::request::{Exchange, normalize, websocket};
-use crate::table::{Candidate, Target};
+use crate::request::{Exchange, normalize, redirect, websocket};
+use crate::table::{Action, Candidate, Target};
 
 /// How often a request is begun, at most: members that do not take connections, and connections
 /// that turn out to be closed.
@@ -29,6 +29,8 @@ const FIRST_PROBE_LIMIT: Duration = Duration::from_secs(3);
 pub(super) enum Answer {
     /// The member's response.
     Response(Response<Incoming>),
+    /// Another place to ask, which the rule says.
+    Redirect(StatusCode, HeaderValue),
     /// A 101, and both sides of the tunnel that it makes.
     Tunnel(Box<Switched>),
 }
@@ -40,7 +42,7 @@ pub(super) struct Switched {
     pub(super) member: OnUpgrade,
 }
 
-/// Forwards a request to a member of its rule's pool.
+/// Does with a request what its rule says.
 pub(super) async fn forward(
     mut request: Request<Incoming>,
     exchange: &mut Exchange,
@@ -49,16 +51,22 @@ pub(super) async fn forward(
     let client = exchange.client.clone();
     let core = &client.core;
     // The table is let go of at once: a request that takes long must not keep it.
-    let (rule, seen) = {
+    let (route, seen) = {
         let table = core.shared.table.load();
         let frontend = table.frontend(client.slot).ok_or(Failure::FrontendGone)?;
         let host = normalize::host(request.headers())?;
-        (frontend.rule(host).ok_or(Failure::UnknownHost)?.clone(), Seen::on(frontend))
+        let rule = frontend.rule(host).ok_or(Failure::UnknownHost)?;
+        (rule.route(request.uri().path()).clone(), Seen::on(frontend))
     };
-    exchange.rule = Some(rule.clone());
+    exchange.route = Some(route.clone());
     let handshake = websocket::asked(&request)?;
     exchange.websocket = handshake.is_some();
-    let target = rule.target.as_ref().ok_or(Failure::RuleRefused)?;
+    let target = match &route.action {
+        Action::Forward(target) => target,
+        Action::Redirect(redirect) => return redirect::answer(redirect, &request),
+        Action::Refuse => return Err(Failure::RuleRefused),
+        Action::NotFound => return Err(Failure::NoPath),
+    };
     let client_side = handshake.as_ref().map(|_| hyper::upgrade::on(&mut request));
 
     let name = tls_name(target, &request);

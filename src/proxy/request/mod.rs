@@ -1,7 +1,8 @@
 //! One request, from its head to the last byte of its response.
 //!
 //! ```text
-//! check -> rule -> rewrite -> member -> send -> response, or a tunnel after a 101
+//! check -> rule -> path rule -> rewrite -> member -> send -> response, or a tunnel after a 101
+//!                     \-> redirect
 //! ```
 //! The rule is looked up in the table of the moment; after that the request holds its rule and
 //! member alone. Header maps are changed in place and never copied, but for a request on a used
@@ -13,6 +14,7 @@ mod forward;
 mod headers;
 mod hop;
 mod normalize;
+mod redirect;
 pub(crate) mod respond;
 mod websocket;
 
@@ -35,6 +37,9 @@ pub(crate) async fn serve(
     match forward::forward(request, &mut exchange).await {
         Ok(forward::Answer::Response(response)) => respond::forwarded(response, exchange),
         Ok(forward::Answer::Tunnel(upgrade)) => respond::switch(*upgrade, exchange),
+        Ok(forward::Answer::Redirect(status, location)) => {
+            respond::redirected(status, location, exchange)
+        }
         Err(failure) => respond::failed(failure, exchange),
     }
 }

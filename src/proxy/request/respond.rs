@@ -1,7 +1,7 @@
 //! Responses on their way to the client: the member's, and our own.
 
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
-use http::{HeaderValue, Response, Version};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use crate::failure::Failure;
@@ -51,6 +51,23 @@ pub(super) fn failed(failure: Failure, mut exchange: Exchange) -> Response<Respo
     }
     if closes {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// An answer that sends the client elsewhere.
+pub(super) fn redirected(
+    status: StatusCode,
+    location: HeaderValue,
+    mut exchange: Exchange,
+) -> Response<ResponseBody> {
+    let closes = exchange.client.core.closing();
+    exchange.responds(status.as_u16(), None);
+    let mut response = Response::new(ResponseBody::own("", exchange));
+    *response.status_mut() = status;
+    response.headers_mut().insert(LOCATION, location);
+    if closes {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }

@@ -3,24 +3,28 @@
 //! Compiling binds nothing, probes nothing and changes nothing that traffic sees: it can be thrown
 //! away. What it takes over from the previous table it takes over unchanged.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
 
 use http::HeaderValue;
 use rustls_pki_types::ServerName;
-use tidegate_model::{Action, HostOverride, ObjectName, ProbeHost, Protocol, Settings, Snapshot};
+use tidegate_model::{
+    HostOverride, Leaf, Listener, ObjectName, ProbeHost, Protocol, Settings, Snapshot,
+};
 
 use crate::core::Scope;
 use crate::health::{Health, ProbeSpec};
-use crate::lookup::{HostIndex, Rank};
+use crate::lookup::{HostIndex, PathIndex, Rank};
 use crate::member::Member;
 use crate::metrics::{Metrics, RuleKey};
 use crate::padded::per_core;
+use crate::table::left::Changes;
 use crate::table::reuse::Connect;
-use crate::table::{Candidate, Frontend, Identities, MemberKey, Rule, Table, Target};
+use crate::table::{
+    Action, Candidate, Frontend, Identities, MemberKey, Route, Rule, Table, Target,
+};
 use crate::tls::{Backends, Profile, SharedKeys};
 
 /// What compiling needs besides the snapshot.
@@ -32,13 +36,10 @@ pub(crate) struct Compiler<'a> {
     pub(crate) cores: usize,
 }
 
-/// A table, and what left with the one before it.
+/// A table, and what its swap does to listeners and members.
 pub(crate) struct Compiled {
     pub(crate) table: Table,
-    /// Listeners and members that are in the old table alone, with their time to drain.
-    pub(crate) left: Vec<(Arc<Scope>, Duration)>,
-    /// Members that are in the old table alone.
-    pub(crate) left_members: Vec<Arc<Member>>,
+    pub(crate) changes: Changes,
 }
 
 /// Compiles `snapshot`. `slots` gives every address of it its place.
@@ -66,10 +67,9 @@ pub(crate) fn compile(
         }
     }
     let table = Table { revision: previous.revision + 1, frontends, targets: targets.all };
-    let compiled = what_left(previous, table);
-    compiler.identities.members.forget_dead();
-    compiler.identities.listeners.forget_dead();
-    Ok(compiled)
+    compiler.identities.forget_dead();
+    let changes = Changes::between(previous, &table, snapshot, compiler.identities);
+    Ok(Compiled { table, changes })
 }
 
 fn frontend(
@@ -82,20 +82,7 @@ fn frontend(
     let mut rules = Vec::with_capacity(model.listeners().len());
     let mut entries = Vec::with_capacity(model.listeners().len());
     for (index, listener) in model.listeners().iter().enumerate() {
-        let target = match &listener.rule.action {
-            Action::Forward(target) => Some(targets.get(gateway, target, compiler)?),
-            Action::Refuse => None,
-        };
-        let key = (gateway.clone(), model.address(), listener.name.clone());
-        let scope = compiler.identities.listeners.get_or(key, Scope::new);
-        let names = target.as_ref().map(|target| &target.model);
-        let series = compiler.metrics.rule(RuleKey {
-            gateway: gateway.to_string(),
-            listener: listener.name.clone(),
-            rule: listener.rule.name.clone(),
-            pool: names.map_or_else(|| "".into(), |target| target.pool.name.clone()),
-            settings: names.map_or_else(|| "".into(), |target| target.settings.name.clone()),
-        });
+        rules.push(Arc::new(rule(gateway, model.address(), listener, targets, compiler)?));
         let priority = listener.rule.priority;
         if listener.hosts.is_empty() {
             entries.push((None, Rank::new(priority, None, index), index as u32));
@@ -104,8 +91,6 @@ fn frontend(
             let rank = Rank::new(priority, Some(host), index);
             entries.push((Some(host.clone()), rank, index as u32));
         }
-        let (gateway, listener) = (gateway.clone(), listener.clone());
-        rules.push(Arc::new(Rule { gateway, listener, target, series, scope }));
     }
     let tls = match model.protocol() {
         Protocol::Http => None,
@@ -137,6 +122,45 @@ fn frontend(
         rules: rules.into(),
         unmatched,
     })
+}
+
+fn rule(
+    gateway: &Arc<ObjectName>,
+    address: SocketAddr,
+    listener: &Arc<Listener>,
+    targets: &mut Targets<'_>,
+    compiler: &mut Compiler<'_>,
+) -> Result<Rule, rustls::Error> {
+    let key = (gateway.clone(), address, listener.name.clone());
+    let scope = compiler.identities.listeners.get_or(key, Scope::new);
+    let mut route = |name: &str, leaf: &Leaf| {
+        let action = match leaf {
+            Leaf::Forward(target) => Action::Forward(targets.get(gateway, target, compiler)?),
+            Leaf::Redirect(redirect) => Action::Redirect(*redirect),
+            Leaf::Refuse => Action::Refuse,
+            Leaf::NotFound => Action::NotFound,
+        };
+        let names = match leaf {
+            Leaf::Forward(target) => (target.pool.name.clone(), target.settings.name.clone()),
+            Leaf::Redirect(_) | Leaf::Refuse | Leaf::NotFound => Default::default(),
+        };
+        let series = compiler.metrics.rule(RuleKey {
+            gateway: gateway.to_string(),
+            listener: listener.name.clone(),
+            rule: name.into(),
+            pool: names.0,
+            settings: names.1,
+        });
+        let (gateway, scope) = (gateway.clone(), scope.clone());
+        Ok(Arc::new(Route { gateway, action, series, scope }))
+    };
+    let model = &listener.rule;
+    let default = route(&model.name, &model.action.otherwise())?;
+    let path_rules = model.action.path_rules();
+    let paths = path_rules.iter().map(|rule| route(&rule.name, &rule.action));
+    let paths = paths.collect::<Result<_, rustls::Error>>()?;
+    let index = PathIndex::new(path_rules.iter().map(|rule| rule.patterns.as_slice()));
+    Ok(Rule { listener: listener.clone(), default, paths, index, scope })
 }
 
 /// Names of a target: gateway, pool, settings.
@@ -285,32 +309,4 @@ fn probe_spec(
     let address = SocketAddr::new(member.ip(), probe.port.unwrap_or(member.port()));
     let host = HeaderValue::try_from(host).unwrap_or(HeaderValue::from_static("127.0.0.1"));
     ProbeSpec { address, tls: tls.map(|config| (config, name)), host, probe }
-}
-
-/// Compares two tables by identity.
-fn what_left(previous: &Table, table: Table) -> Compiled {
-    fn rules(table: &Table) -> impl Iterator<Item = &Arc<Rule>> {
-        table.frontends.iter().flatten().flat_map(|frontend| frontend.rules.iter())
-    }
-    fn members(table: &Table) -> impl Iterator<Item = (&Arc<Target>, &Candidate)> {
-        table.targets.iter().flat_map(|t| t.candidates.iter().map(move |candidate| (t, candidate)))
-    }
-    let staying: HashSet<u64> = rules(&table)
-        .map(|rule| rule.scope.id())
-        .chain(members(&table).map(|(_, candidate)| candidate.member.scope.id()))
-        .collect();
-    let mut left = Vec::new();
-    for rule in rules(previous).filter(|rule| !staying.contains(&rule.scope.id())) {
-        let settings = rule.target.as_ref().map(|target| target.model.settings.drain_timeout);
-        left.push((rule.scope.clone(), settings.unwrap_or(Duration::ZERO)));
-    }
-    let mut left_members = Vec::new();
-    for (target, candidate) in members(previous) {
-        let scope = &candidate.member.scope;
-        if !staying.contains(&scope.id()) {
-            left.push((scope.clone(), target.model.settings.drain_timeout));
-            left_members.push(candidate.member.clone());
-        }
-    }
-    Compiled { table, left, left_members }
 }

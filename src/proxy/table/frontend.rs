@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use tidegate_model::{Listener, ObjectName, Protocol};
+use tidegate_model::{Listener, ObjectName, Protocol, Redirect};
 
 use crate::core::Scope;
-use crate::lookup::HostIndex;
+use crate::lookup::{HostIndex, PathIndex};
 use crate::metrics::RuleSeries;
 use crate::table::Target;
 use crate::tls::Profile;
@@ -40,11 +40,55 @@ impl Frontend {
 /// A listener with its rule.
 #[derive(Debug)]
 pub(crate) struct Rule {
-    pub(crate) gateway: Arc<ObjectName>,
     pub(crate) listener: Arc<Listener>,
-    /// Where requests go; `None` if the rule was refused.
-    pub(crate) target: Option<Arc<Target>>,
-    pub(crate) series: Arc<RuleSeries>,
+    /// What happens to requests that no path rule takes.
+    pub(crate) default: Arc<Route>,
+    /// The path rules, in the order of the resource.
+    pub(crate) paths: Box<[Arc<Route>]>,
+    pub(crate) index: PathIndex,
     /// The listener, as tunnels know it.
     pub(crate) scope: Arc<Scope>,
+}
+
+impl Rule {
+    /// What happens to requests for a path without query.
+    pub(crate) fn route(&self, path: &str) -> &Arc<Route> {
+        let found = self.index.find(path).and_then(|index| self.paths.get(index as usize));
+        found.unwrap_or(&self.default)
+    }
+
+    /// Everything that can happen to a request.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.paths.iter().chain([&self.default])
+    }
+}
+
+/// What happens to some requests of a listener: those of a path rule, or those that no path rule
+/// takes. All that a request keeps of the table.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) gateway: Arc<ObjectName>,
+    pub(crate) action: Action,
+    pub(crate) series: Arc<RuleSeries>,
+    /// Its listener's.
+    pub(crate) scope: Arc<Scope>,
+}
+
+/// What a route does with a request.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Forward(Arc<Target>),
+    Redirect(Redirect),
+    Refuse,
+    NotFound,
+}
+
+impl Route {
+    /// Where requests are forwarded to, if they are.
+    pub(crate) fn target(&self) -> Option<&Arc<Target>> {
+        match &self.action {
+            Action::Forward(target) => Some(target),
+            Action::Redirect(_) | Action::Refuse | Action::NotFound => None,
+        }
+    }
 }

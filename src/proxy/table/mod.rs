@@ -7,11 +7,12 @@
 
 mod compile;
 mod frontend;
+mod left;
 mod reuse;
 mod target;
 
 pub(crate) use compile::{Compiled, Compiler, compile};
-pub(crate) use frontend::{Frontend, Rule};
+pub(crate) use frontend::{Action, Frontend, Route, Rule};
 pub(crate) use reuse::{Identities, MemberKey};
 pub(crate) use target::{Candidate, Target};
 

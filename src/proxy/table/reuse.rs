@@ -1,9 +1,10 @@
 //! What outlives a table, found again by identity.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tidegate_model::{ObjectName, Trust};
 
@@ -48,6 +49,21 @@ pub(crate) type ListenerKey = (Arc<ObjectName>, SocketAddr, Box<str>);
 pub(crate) struct Identities {
     pub(crate) members: Living<MemberKey, Member>,
     pub(crate) listeners: Living<ListenerKey, Scope>,
+    /// How long what belongs to them may live on when they leave, by scope: what was said when
+    /// they were last in a table.
+    pub(crate) drains: HashMap<u64, Duration>,
+}
+
+impl Identities {
+    /// Forgets what nobody holds any more.
+    pub(crate) fn forget_dead(&mut self) {
+        self.members.forget_dead();
+        self.listeners.forget_dead();
+        let members = self.members.living().map(|(_, member)| member.scope.id());
+        let listeners = self.listeners.living().map(|(_, scope)| scope.id());
+        let living: HashSet<u64> = members.chain(listeners).collect();
+        self.drains.retain(|scope, _| living.contains(scope));
+    }
 }
 
 /// Values by key for as long as someone holds them.
@@ -71,8 +87,13 @@ impl<K: Eq + Hash, V> Living<K, V> {
         value
     }
 
+    /// What someone holds.
+    pub(crate) fn living(&self) -> impl Iterator<Item = (&K, Arc<V>)> {
+        self.0.iter().filter_map(|(key, value)| Some((key, value.upgrade()?)))
+    }
+
     /// Forgets what nobody holds any more.
-    pub(crate) fn forget_dead(&mut self) {
+    fn forget_dead(&mut self) {
         self.0.retain(|_, value| value.strong_count() > 0);
     }
 }

@@ -91,7 +91,8 @@ fn start(member: SocketAddr, timeouts: Timeouts) -> (Handle, SocketAddr) {
     };
     let frontend = Frontend::new(listen, listen.port(), vec![Arc::new(listener)]).unwrap();
     let name = ObjectName::new("default", "test");
-    let gateway = Gateway { name, frontends: vec![frontend] };
+    let frontends = vec![frontend];
+    let gateway = Gateway { name, frontends, pools: Vec::new(), listeners: Vec::new() };
     let mut settings = tidegate_proxy::Settings::new(NonZeroUsize::MIN);
     settings.timeouts = timeouts;
     let proxy = Proxy::start(settings).unwrap();

@@ -84,11 +84,11 @@ impl Exchange {
     /// What the tunnel remembers of the handshake, and the listener that it belongs to.
     fn into_tunnel(self) -> Option<(Record, Arc<Scope>)> {
         let parts = self.into_parts()?;
-        let (rule, listener) = (&parts.rule, parts.rule.scope.clone());
+        let (route, listener) = (&parts.route, parts.route.scope.clone());
         let record = Record::open(
             parts.client.core.clone(),
-            rule.gateway.clone(),
-            rule.series.clone(),
+            route.gateway.clone(),
+            route.series.clone(),
             parts.member,
             parts.started,
             parts.client.peer,
