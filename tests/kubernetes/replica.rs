@@ -32,9 +32,36 @@ impl Installation {
     }
 
     fn install(class: String, namespace: String) -> Self {
-        cluster::run("kubectl", &["create", "namespace", &namespace]);
+        let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/tidegate");
+        cluster::run(
+            "helm",
+            &[
+                "install",
+                &class,
+                chart,
+                "--namespace",
+                &namespace,
+                "--create-namespace",
+                "--set",
+                "replicaCount=0",
+                "--set",
+                "crds.install=false",
+                "--set",
+                "fullnameOverride=tidegate",
+                "--set",
+                &format!("ingressClass.name={class}"),
+            ],
+        );
+        let token = cluster::run("kubectl", &["create", "token", "tidegate", "-n", &namespace]);
         let kubeconfig = tempfile::tempdir().unwrap();
-        fs::copy(cluster::kubeconfig(), kubeconfig.path().join("config")).unwrap();
+        let path = kubeconfig.path().join("config");
+        let mut config: serde_json::Value = serde_json::from_str(&cluster::run(
+            "kubectl",
+            &["config", "view", "--raw", "-o", "json"],
+        ))
+        .unwrap();
+        config["users"][0]["user"] = serde_json::json!({"token": token.trim()});
+        fs::write(path, config.to_string()).unwrap();
         Self { class, namespace, kubeconfig }
     }
 

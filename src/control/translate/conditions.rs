@@ -11,7 +11,7 @@ use crate::translate::Finding;
 pub struct GatewayConditions {
     /// The gateway.
     pub name: ObjectName,
-    /// `Accepted`: nothing of it was refused. `ResolvedRefs`: everything it names is there.
+    /// `Accepted`: nothing of it was refused; warnings are told with it. `ResolvedRefs`: everything it names is there.
     /// `Programmed`: at least one of its rules is served.
     pub conditions: Vec<GatewayCondition>,
 }
@@ -39,6 +39,9 @@ impl GatewayConditions {
             }
             lines.join("\n")
         };
+        let warnings = findings.iter().filter(|finding| finding.severity == Severity::Warning);
+        let warnings = warnings.map(|its| format!("\nwarning: {}: {}", its.path, its.why));
+        let warnings: String = warnings.collect();
         let refused = told(&|_| true);
         let unresolved = told(&|finding| finding.unresolved);
         let rules: usize = gateway
@@ -52,7 +55,7 @@ impl GatewayConditions {
                 kind: "Accepted",
                 status: refused.is_empty(),
                 reason: if refused.is_empty() { "Accepted" } else { "PartlyRefused" },
-                message: refused,
+                message: format!("{refused}{warnings}").trim_start().to_owned(),
             },
             GatewayCondition {
                 kind: "ResolvedRefs",
