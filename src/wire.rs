@@ -63,7 +63,7 @@ pub(crate) enum RunError {
 /// Runs something on the control side's own threads.
 pub(crate) fn block_on<T>(run: impl Future<Output = Result<T, RunError>>) -> Result<T, RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
+        .worker_threads(2)
         .thread_name("control")
         .enable_all()
         .build()
@@ -201,7 +201,8 @@ async fn keep_applying(proxy: Handle, state: Arc<State>, mut teller: Teller, mut
             () = sleep_until(tell_at) => {
                 tell_at = None;
                 if let Some(feedback) = &inputs.feedback {
-                    tell(feedback, &proxy);
+                    let (feedback, proxy) = (feedback.clone(), proxy.clone());
+                    tokio::task::spawn_blocking(move || tell(&feedback, &proxy));
                 }
             }
         }

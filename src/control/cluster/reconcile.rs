@@ -113,7 +113,9 @@ impl Reconciler {
                 let ports = Arc::new(kept::ports(self.store.kept().map(Arc::as_ref)));
                 self.translator.set_places(Places::Allocated { bind, ports });
             }
-            if !touched.resources && !touched.kept && waiting.is_none() {
+            // The first translation is due as soon as the last list is there, whatever that lists.
+            let due = touched.resources || touched.kept || self.number == 0;
+            if !due && waiting.is_none() {
                 self.tell();
                 continue;
             }

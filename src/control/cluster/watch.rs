@@ -23,6 +23,8 @@ use crate::cluster::store::Seen;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait after an error.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long a streamed list may pause before its end: some servers accept it, and never end it.
+const STREAM_WAIT: Duration = Duration::from_secs(3);
 /// How often a kind is looked for that the cluster does not have.
 const ABSENT_WAIT: Duration = Duration::from_secs(10);
 /// Seconds after which the server is to end a watch, so that one whose connection has died unseen
@@ -118,6 +120,11 @@ where
             let event = tokio::select! {
                 () = seen.closed() => return,
                 event = events.next() => event,
+                () = tokio::time::sleep(STREAM_WAIT), if streaming && listing => {
+                    debug!(kind = kind.name, "the streamed list has no end: listing instead");
+                    streaming = false;
+                    break;
+                }
             };
             let change = match event {
                 // The stream of a watcher has no end.
