@@ -1,6 +1,6 @@
 //! Starting the data plane, swapping its table, and ending it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -171,7 +171,7 @@ async fn background(inner: Weak<Inner>) {
         let Some(mut applier) = inner.applier.try_lock() else {
             continue;
         };
-        let missing: Vec<SocketAddr> =
+        let missing: HashSet<SocketAddr> =
             applier.sockets.refused().map(|(address, _)| address).collect();
         if !missing.is_empty() && !inner.draining.load(Ordering::Relaxed) {
             applier.sockets.open(&missing, &inner.shared);
@@ -195,7 +195,7 @@ impl Handle {
         let Inner { shared, applier, .. } = &*self.0;
         let applier = &mut *applier.lock();
         let started = Instant::now();
-        let wanted: Vec<SocketAddr> =
+        let wanted: HashSet<SocketAddr> =
             snapshot.gateways.iter().flat_map(|g| &g.frontends).map(|f| f.address()).collect();
         let previous = shared.table.load_full();
         let changed = previous.revision == 0 || *applier.snapshot != *snapshot;
@@ -286,16 +286,13 @@ impl Handle {
 impl Applier {
     fn swap(&mut self, compiled: table::Compiled, shared: &Shared) {
         let table = Arc::new(compiled.table);
-        // Those who came back in time stay as if nothing had been.
-        for rule in table.frontends.iter().flatten().flat_map(|frontend| frontend.rules.iter()) {
-            rule.scope.stay();
-        }
-        let candidates = || table.targets.iter().flat_map(|target| target.candidates.iter());
-        candidates().for_each(|candidate| candidate.member.scope.stay());
         let changes = compiled.changes;
-        changes.kept.iter().for_each(|scope| scope.stay());
-        shared.table.store(table.clone());
-        self.prober.watch(candidates().map(|candidate| candidate.health.clone()).collect());
+        // Those who came back in time stay as if nothing had been.
+        changes.stay.iter().for_each(|scope| scope.stay());
+        shared.table.store(table);
+        for (gateway, probed) in changes.probed {
+            self.prober.watch(&gateway, probed);
+        }
         for (scope, after) in changes.left {
             let epoch = scope.leave();
             shared.tell(|| Message::Leave { scope: scope.clone(), epoch, after });

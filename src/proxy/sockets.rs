@@ -1,6 +1,6 @@
 //! Which addresses are listened on, and the place that each has in the table.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -25,7 +25,7 @@ enum State {
 
 impl Sockets {
     /// The places of these addresses, old and new.
-    pub(crate) fn slots(&mut self, wanted: &[SocketAddr]) -> HashMap<SocketAddr, usize> {
+    pub(crate) fn slots(&mut self, wanted: &HashSet<SocketAddr>) -> HashMap<SocketAddr, usize> {
         for &address in wanted {
             let next = self.slots.len();
             self.slots.entry(address).or_insert(next);
@@ -34,7 +34,7 @@ impl Sockets {
     }
 
     /// Opens what is wanted and not open, and tells the cores to accept on it.
-    pub(crate) fn open(&mut self, wanted: &[SocketAddr], shared: &Shared) {
+    pub(crate) fn open(&mut self, wanted: &HashSet<SocketAddr>, shared: &Shared) {
         for &address in wanted {
             if !matches!(self.listening.get(&address), Some(State::Open)) {
                 let state = match self.listen(address, shared) {
@@ -55,7 +55,12 @@ impl Sockets {
     }
 
     /// Closes what is open and not wanted; requests in progress have `drain` to finish.
-    pub(crate) fn close_others(&mut self, wanted: &[SocketAddr], drain: Duration, shared: &Shared) {
+    pub(crate) fn close_others(
+        &mut self,
+        wanted: &HashSet<SocketAddr>,
+        drain: Duration,
+        shared: &Shared,
+    ) {
         let slots = &self.slots;
         self.listening.retain(|address, state| {
             let stays = wanted.contains(address);

@@ -150,7 +150,7 @@ impl Status {
                 .flatten()
                 .map(|frontend| frontend_status(frontend, &table, refused))
                 .collect(),
-            targets: table.targets.iter().map(|target| target_status(target)).collect(),
+            targets: table.targets().map(|target| target_status(target)).collect(),
         }
     }
 }
@@ -162,7 +162,7 @@ fn frontend_status(
 ) -> FrontendStatus {
     // By address: a table has hundreds of each, and a page is asked for once a second.
     let places: HashMap<*const Target, usize> =
-        table.targets.iter().enumerate().map(|(index, t)| (Arc::as_ptr(t), index)).collect();
+        table.targets().enumerate().map(|(index, t)| (Arc::as_ptr(t), index)).collect();
     let place = |route: &Route| places.get(&Arc::as_ptr(route.target()?)).copied();
     let path = |(model, route): (&PathRule, &Arc<Route>)| PathStatus {
         name: model.name.clone(),

@@ -2,6 +2,7 @@
 //! member.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -14,16 +15,33 @@ pub(crate) struct Scope {
     id: u64,
     /// 0 while in the table, else the epoch in which it left.
     left: AtomicU64,
+    /// Milliseconds that what belongs to it may live on when it leaves.
+    drain: AtomicU64,
 }
 
 impl Scope {
     pub(crate) fn new() -> Self {
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), left: AtomicU64::new(0) }
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            left: AtomicU64::new(0),
+            drain: AtomicU64::new(0),
+        }
     }
 
     /// The identity, unique in the process.
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// How long what belongs to it may live on when it leaves.
+    pub(crate) fn drain(&self) -> Duration {
+        Duration::from_millis(self.drain.load(Ordering::Relaxed))
+    }
+
+    /// Sets that.
+    pub(crate) fn set_drain(&self, drain: Duration) {
+        let millis = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);
+        self.drain.store(millis, Ordering::Relaxed);
     }
 
     /// Leaves the table; the new epoch.

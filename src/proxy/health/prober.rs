@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tidegate_model::ObjectName;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -20,9 +21,11 @@ use crate::health::{Health, HealthState};
 pub(crate) struct Prober {
     runtime: Handle,
     changes: Arc<watch::Sender<u64>>,
-    /// By the address of their health, which names it for as long as the loop holds it.
-    loops: Mutex<HashMap<usize, Loop>>,
+    loops: Mutex<HashMap<Arc<ObjectName>, Loops>>,
 }
+
+/// By the address of their health, which names it for as long as the loop holds it.
+type Loops = HashMap<usize, Loop>;
 
 /// Ends with the loop's entry.
 #[derive(Debug)]
@@ -43,11 +46,12 @@ impl Prober {
         Self { runtime, changes, loops: Mutex::new(HashMap::new()) }
     }
 
-    /// Probes exactly these from now on: those that were probed before go on undisturbed, new ones
-    /// are asked at once.
-    pub(crate) fn watch(&self, wanted: Vec<Arc<Health>>) {
-        let mut loops = self.loops.lock();
-        let mut before = std::mem::take(&mut *loops);
+    /// Probes exactly these of a gateway from now on: those that were probed before go on
+    /// undisturbed, new ones are asked at once.
+    pub(crate) fn watch(&self, gateway: &Arc<ObjectName>, wanted: Vec<Arc<Health>>) {
+        let mut all = self.loops.lock();
+        let mut before = all.remove(gateway).unwrap_or_default();
+        let mut loops = Loops::with_capacity(wanted.len());
         for health in wanted {
             let key = Arc::as_ptr(&health).addr();
             let running = before.remove(&key).unwrap_or_else(|| {
@@ -55,6 +59,9 @@ impl Prober {
                 Loop { _health: health, task: self.runtime.spawn(probing) }
             });
             loops.insert(key, running);
+        }
+        if !loops.is_empty() {
+            all.insert(gateway.clone(), loops);
         }
     }
 }

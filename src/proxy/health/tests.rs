@@ -145,7 +145,8 @@ async fn probes_take_members_in_and_out_and_leave_the_others_alone() {
     let health = Health::new(spec(address, probe.clone()), "test".into());
     assert!(health.is_unknown());
     let mut seen = changes.subscribe();
-    prober.watch(vec![health.clone()]);
+    let gateway = Arc::new(tidegate_model::ObjectName::new("n", "g"));
+    prober.watch(&gateway, vec![health.clone()]);
     seen.changed().await.unwrap();
     assert!(health.is_up());
     answers.store(503, Ordering::SeqCst);
@@ -156,9 +157,9 @@ async fn probes_take_members_in_and_out_and_leave_the_others_alone() {
     // A new probe of the same member begins where the old one was.
     let successor = Health::after(&health, spec(address, probe), "test".into());
     assert!(!successor.is_unknown() && !successor.is_up());
-    prober.watch(vec![successor.clone()]);
+    prober.watch(&gateway, vec![successor.clone()]);
     answers.store(200, Ordering::SeqCst);
     seen.changed().await.unwrap();
     assert!(successor.is_up() && !health.is_up());
-    prober.watch(vec![]);
+    prober.watch(&gateway, vec![]);
 }

@@ -70,13 +70,7 @@ impl Compile {
         };
         let compiled = compile(snapshot, &self.table, &self.slots, &mut compiler);
         let compiled = compiled.expect("plain HTTP always compiles");
-        for (_, scope) in listeners(&compiled.table) {
-            scope.stay();
-        }
-        for (_, member) in members(&compiled.table) {
-            member.scope.stay();
-        }
-        compiled.changes.kept.iter().for_each(|scope| scope.stay());
+        compiled.changes.stay.iter().for_each(|scope| scope.stay());
         for (scope, _) in &compiled.changes.left {
             assert!(!scope.has_left(), "it leaves twice");
             scope.leave();
@@ -105,7 +99,7 @@ fn listeners(table: &Table) -> impl Iterator<Item = (Named, Arc<Scope>)> {
 }
 
 fn members(table: &Table) -> impl Iterator<Item = (Named, Arc<Living>)> {
-    let targets = table.targets.iter();
+    let targets = table.targets();
     let candidates = targets.flat_map(|t| t.candidates.iter().map(move |c| (t, &c.member)));
     candidates.map(|(target, member)| {
         let (gateway, pool) = ((*target.gateway).clone(), target.model.pool.name.clone());
@@ -303,7 +297,7 @@ fn check_paths(rule: &CompiledRule) {
 fn check_identities(before: &Table, after: &Table) {
     fn ids(table: &Table) -> HashMap<String, u64> {
         let listeners = listeners(table).map(|(key, scope)| (format!("{key:?}"), scope.id()));
-        let targets = table.targets.iter();
+        let targets = table.targets();
         let candidates = targets.flat_map(|t| t.candidates.iter().map(move |c| (t, c)));
         let members = candidates.map(|(target, candidate)| {
             let (pool, settings) = (&target.model.pool.name, &target.model.settings.name);

@@ -23,7 +23,7 @@ use crate::padded::per_core;
 use crate::table::left::Changes;
 use crate::table::reuse::Connect;
 use crate::table::{
-    Action, Candidate, Frontend, Identities, MemberKey, Route, Rule, Table, Target,
+    Action, Candidate, Frontend, Identities, MemberKey, Route, Rule, Table, Target, Unit,
 };
 use crate::tls::{Backends, Profile, SharedKeys};
 
@@ -42,7 +42,8 @@ pub(crate) struct Compiled {
     pub(crate) changes: Changes,
 }
 
-/// Compiles `snapshot`. `slots` gives every address of it its place.
+/// Compiles `snapshot`. `slots` gives every address of it its place. A gateway that has not changed
+/// is taken over as it is, and costs next to nothing.
 ///
 /// # Errors
 /// If a certificate that was checked before cannot be used after all; the old table stays.
@@ -52,24 +53,52 @@ pub(crate) fn compile(
     slots: &HashMap<SocketAddr, usize>,
     compiler: &mut Compiler<'_>,
 ) -> Result<Compiled, rustls::Error> {
-    let mut targets = Targets::new(previous);
     let size = slots.values().max().map_or(0, |last| last + 1);
     let mut frontends = vec![None; size.max(previous.frontends.len())];
+    let mut before: HashMap<&ObjectName, &Arc<Unit>> =
+        previous.units.iter().map(|unit| (&*unit.name, unit)).collect();
+    let mut units = Vec::with_capacity(snapshot.gateways.len());
+    let mut changed = Vec::new();
     for gateway in &snapshot.gateways {
-        let name = Arc::new(gateway.name.clone());
-        for model in &gateway.frontends {
-            let Some(&slot) = slots.get(&model.address()) else {
-                continue;
-            };
-            let before = previous.frontend(slot).map(Arc::as_ref);
-            let frontend = frontend(&name, model, before, &mut targets, compiler)?;
-            frontends[slot] = Some(Arc::new(frontend));
+        let old = before.remove(&gateway.name);
+        let unit = match old {
+            Some(old) if Arc::ptr_eq(&old.model, gateway) || old.model == *gateway => old.clone(),
+            _ => {
+                let unit = Arc::new(unit(gateway, old.map(Arc::as_ref), slots, compiler)?);
+                changed.push((old.cloned(), Some(unit.clone())));
+                unit
+            }
+        };
+        for (slot, frontend) in &unit.frontends {
+            frontends[*slot] = Some(frontend.clone());
         }
+        units.push(unit);
     }
-    let table = Table { revision: previous.revision + 1, frontends, targets: targets.all };
-    compiler.identities.forget_dead();
-    let changes = Changes::between(previous, &table, snapshot, compiler.identities);
+    changed.extend(before.into_values().map(|gone| (Some(gone.clone()), None)));
+    let table = Table { revision: previous.revision + 1, frontends, units };
+    let changes = Changes::of(&changed, compiler.identities);
     Ok(Compiled { table, changes })
+}
+
+fn unit(
+    model: &Arc<tidegate_model::Gateway>,
+    before: Option<&Unit>,
+    slots: &HashMap<SocketAddr, usize>,
+    compiler: &mut Compiler<'_>,
+) -> Result<Unit, rustls::Error> {
+    let name = before.map_or_else(|| Arc::new(model.name.clone()), |before| before.name.clone());
+    let mut targets = Targets::new(before);
+    let mut frontends = Vec::with_capacity(model.frontends.len());
+    for source in &model.frontends {
+        let Some(&slot) = slots.get(&source.address()) else {
+            continue;
+        };
+        let old = before.and_then(|unit| unit.frontends.iter().find(|(place, _)| *place == slot));
+        let old = old.map(|(_, frontend)| &**frontend);
+        let frontend = frontend(&name, source, old, &mut targets, compiler)?;
+        frontends.push((slot, Arc::new(frontend)));
+    }
+    Ok(Unit { name, model: model.clone(), frontends, targets: targets.all })
 }
 
 fn frontend(
@@ -131,8 +160,8 @@ fn rule(
     targets: &mut Targets<'_>,
     compiler: &mut Compiler<'_>,
 ) -> Result<Rule, rustls::Error> {
-    let key = (gateway.clone(), address, listener.name.clone());
-    let scope = compiler.identities.listeners.get_or(key, Scope::new);
+    let key = (address, listener.name.clone());
+    let scope = compiler.identities.of(gateway).listeners.get_or(key, Scope::new);
     let mut route = |name: &str, leaf: &Leaf| {
         let action = match leaf {
             Leaf::Forward(target) => Action::Forward(targets.get(gateway, target, compiler)?),
@@ -163,23 +192,24 @@ fn rule(
     Ok(Rule { listener: listener.clone(), default, paths, index, scope })
 }
 
-/// Names of a target: gateway, pool, settings.
-type TargetKey = (Arc<ObjectName>, Box<str>, Box<str>);
+/// Names of a target: pool, settings.
+type TargetKey = (Box<str>, Box<str>);
 
-/// The targets of the table in the making, and those of the one before.
+/// The targets of the gateway in the making, and those of the one before.
 struct Targets<'a> {
     before: HashMap<TargetKey, &'a Arc<Target>>,
     made: HashMap<TargetKey, Arc<Target>>,
     all: Vec<Arc<Target>>,
 }
 
-fn key_of(gateway: &Arc<ObjectName>, model: &tidegate_model::Target) -> TargetKey {
-    (gateway.clone(), model.pool.name.clone(), model.settings.name.clone())
+fn key_of(model: &tidegate_model::Target) -> TargetKey {
+    (model.pool.name.clone(), model.settings.name.clone())
 }
 
 impl<'a> Targets<'a> {
-    fn new(previous: &'a Table) -> Self {
-        let before = previous.targets.iter().map(|t| (key_of(&t.gateway, &t.model), t)).collect();
+    fn new(before: Option<&'a Unit>) -> Self {
+        let targets = before.into_iter().flat_map(|unit| &unit.targets);
+        let before = targets.map(|target| (key_of(&target.model), target)).collect();
         Self { before, made: HashMap::new(), all: Vec::new() }
     }
 
@@ -189,7 +219,7 @@ impl<'a> Targets<'a> {
         model: &Arc<tidegate_model::Target>,
         compiler: &mut Compiler<'_>,
     ) -> Result<Arc<Target>, rustls::Error> {
-        let key = key_of(gateway, model);
+        let key = key_of(model);
         if let Some(made) = self.made.get(&key) {
             return Ok(made.clone());
         }
@@ -239,6 +269,7 @@ fn target(
         let (metrics, cores) = (compiler.metrics, compiler.cores);
         let found = compiler
             .identities
+            .of(gateway)
             .members
             .get_or(key.clone(), || Member::new(&key, tls.clone(), metrics, cores));
         // Two ways to one address: the better state counts.

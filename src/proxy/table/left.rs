@@ -5,116 +5,132 @@
 //! whose certificate is gone: none of these is a removal. So what is not in the new table is looked
 //! for in the resource before it leaves, and again at every swap for as long as someone holds it.
 
+use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_model::{ObjectName, Snapshot};
+use tidegate_model::ObjectName;
 
 use crate::core::Scope;
+use crate::health::Health;
 use crate::member::Member;
-use crate::table::{Candidate, Identities, Rule, Table, Target};
+use crate::table::{Identities, Unit};
 
 /// What a swap does to listeners and members.
 #[derive(Default)]
 pub(crate) struct Changes {
     /// Listeners and members that leave now, with their time to drain.
     pub(crate) left: Vec<(Arc<Scope>, Duration)>,
-    /// Those that are not in the table, and may keep what they have.
-    pub(crate) kept: Vec<Arc<Scope>>,
+    /// Those that stay, or are back: in the table, or only in the resource.
+    pub(crate) stay: Vec<Arc<Scope>>,
     /// Members that were in the old table alone: no request goes to them any more.
     pub(crate) idle: Vec<Arc<Member>>,
+    /// What is probed of each gateway from now on.
+    pub(crate) probed: Vec<(Arc<ObjectName>, Vec<Arc<Health>>)>,
 }
 
+/// A gateway before and after.
+pub(super) type Changed = (Option<Arc<Unit>>, Option<Arc<Unit>>);
+
 impl Changes {
-    /// Compares by identity.
-    pub(super) fn between(
-        previous: &Table,
-        table: &Table,
-        snapshot: &Snapshot,
+    /// Compares gateways that have changed.
+    pub(super) fn of(changed: &[Changed], identities: &mut Identities) -> Self {
+        let mut changes = Self::default();
+        for (before, after) in changed {
+            let Some(unit) = after.as_ref().or(before.as_ref()) else { continue };
+            changes.compare(&unit.name, before.as_deref(), after.as_deref(), identities);
+            identities.forget_dead(&unit.name);
+        }
+        changes
+    }
+
+    fn compare(
+        &mut self,
+        gateway: &Arc<ObjectName>,
+        before: Option<&Unit>,
+        after: Option<&Unit>,
         identities: &mut Identities,
-    ) -> Self {
+    ) {
         let mut served = HashSet::new();
-        for rule in rules(table) {
-            served.insert(rule.scope.id());
+        let mut probed = Vec::new();
+        for rule in after.into_iter().flat_map(Unit::rules) {
             let drains = rule.routes().filter_map(|route| route.target());
             let longest = drains.map(|target| target.model.settings.drain_timeout).max();
-            identities.drains.insert(rule.scope.id(), longest.unwrap_or_default());
+            rule.scope.set_drain(longest.unwrap_or_default());
+            served.insert(rule.scope.id());
+            self.stay.push(rule.scope.clone());
         }
-        for (target, candidate) in candidates(table) {
-            let scope = candidate.member.scope.id();
-            served.insert(scope);
-            identities.drains.insert(scope, target.model.settings.drain_timeout);
+        for (target, candidate) in after.into_iter().flat_map(Unit::candidates) {
+            let scope = &candidate.member.scope;
+            scope.set_drain(target.model.settings.drain_timeout);
+            served.insert(scope.id());
+            self.stay.push(scope.clone());
+            probed.push(candidate.health.clone());
         }
-        // Mostly nothing has left, and then nothing has to be looked for.
-        let known = std::cell::LazyCell::new(|| Known::of(snapshot));
-        let mut changes = Self::default();
+        self.probed.push((gateway.clone(), probed));
+
         let mut judge = |scope: &Arc<Scope>, is_known: bool| {
             if is_known {
-                changes.kept.push(scope.clone());
+                self.stay.push(scope.clone());
             } else if !scope.has_left() {
-                let drain = identities.drains.get(&scope.id()).copied().unwrap_or_default();
-                changes.left.push((scope.clone(), drain));
+                self.left.push((scope.clone(), scope.drain()));
             }
         };
-        for ((gateway, address, name), scope) in identities.listeners.living() {
+        // Mostly nothing has left, and then nothing has to be looked for.
+        let known = LazyCell::new(|| Known::of(after));
+        let held = identities.of(gateway);
+        for ((address, name), scope) in held.listeners.living() {
             if !served.contains(&scope.id()) {
-                judge(&scope, known.listener(gateway, name, *address));
+                judge(&scope, known.listener(name, *address));
             }
         }
-        for (key, member) in identities.members.living() {
+        for (key, member) in held.members.living() {
             if !served.contains(&member.scope.id()) {
-                judge(&member.scope, known.member(&key.gateway, &key.pool, key.address));
+                judge(&member.scope, known.member(&key.pool, key.address));
             }
         }
-        let idle = candidates(previous).map(|(_, candidate)| &candidate.member);
-        changes.idle = idle.filter(|m| !served.contains(&m.scope.id())).cloned().collect();
-        changes
+        let members = before.into_iter().flat_map(Unit::candidates);
+        let idle = members.map(|(_, candidate)| &candidate.member);
+        self.idle.extend(idle.filter(|m| !served.contains(&m.scope.id())).cloned());
     }
 }
 
-fn rules(table: &Table) -> impl Iterator<Item = &Arc<Rule>> {
-    table.frontends.iter().flatten().flat_map(|frontend| frontend.rules.iter())
-}
-
-fn candidates(table: &Table) -> impl Iterator<Item = (&Arc<Target>, &Candidate)> {
-    table.targets.iter().flat_map(|t| t.candidates.iter().map(move |candidate| (t, candidate)))
-}
-
-/// What resources have, served or not.
+/// What a resource has, served or not.
+#[derive(Default)]
 struct Known<'a> {
     /// Addresses by name; `None` for any.
-    listeners: HashMap<(&'a ObjectName, &'a str), Option<SocketAddr>>,
+    listeners: HashMap<&'a str, Option<SocketAddr>>,
     /// Ports of members by pool and address; `None` for any.
-    members: HashSet<(&'a ObjectName, &'a str, IpAddr, Option<u16>)>,
+    members: HashSet<(&'a str, IpAddr, Option<u16>)>,
 }
 
 impl<'a> Known<'a> {
-    fn of(snapshot: &'a Snapshot) -> Self {
-        let (mut listeners, mut members) = (HashMap::new(), HashSet::new());
-        for gateway in &snapshot.gateways {
+    fn of(unit: Option<&'a Unit>) -> Self {
+        let mut known = Self::default();
+        if let Some(unit) = unit {
+            let gateway = &unit.model;
             for listener in &gateway.listeners {
-                listeners.insert((&gateway.name, &*listener.name), listener.address);
+                known.listeners.insert(&listener.name, listener.address);
             }
             for pool in &gateway.pools {
                 let places = pool.members.iter().map(|member| (member.address, member.port));
-                let places = places.map(|(ip, port)| (&gateway.name, &*pool.name, ip, port));
-                members.extend(places);
+                known.members.extend(places.map(|(ip, port)| (&*pool.name, ip, port)));
             }
         }
-        Self { listeners, members }
+        known
     }
 
-    fn listener(&self, gateway: &ObjectName, name: &str, address: SocketAddr) -> bool {
-        let known = self.listeners.get(&(gateway, name));
+    fn listener(&self, name: &str, address: SocketAddr) -> bool {
+        let known = self.listeners.get(name);
         known.is_some_and(|known| known.is_none_or(|known| known == address))
     }
 
     /// Settings, and with them the port of members that have none of their own, may have changed.
-    fn member(&self, gateway: &ObjectName, pool: &str, address: SocketAddr) -> bool {
+    fn member(&self, pool: &str, address: SocketAddr) -> bool {
         [None, Some(address.port())]
             .into_iter()
-            .any(|port| self.members.contains(&(gateway, pool, address.ip(), port)))
+            .any(|port| self.members.contains(&(pool, address.ip(), port)))
     }
 }

@@ -18,6 +18,8 @@ pub(crate) use target::{Candidate, Target};
 
 use std::sync::Arc;
 
+use tidegate_model::ObjectName;
+
 /// One immutable table.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
@@ -25,13 +27,41 @@ pub(crate) struct Table {
     pub(crate) revision: u64,
     /// By the place that a frontend's address has for as long as the process lives.
     pub(crate) frontends: Vec<Option<Arc<Frontend>>>,
+    /// By gateway, what it consists of.
+    pub(crate) units: Vec<Arc<Unit>>,
+}
+
+/// One gateway of a table. While its model does not change, the next table has the same one.
+#[derive(Debug)]
+pub(crate) struct Unit {
+    pub(crate) name: Arc<ObjectName>,
+    pub(crate) model: Arc<tidegate_model::Gateway>,
+    /// With the places of their addresses.
+    pub(crate) frontends: Vec<(usize, Arc<Frontend>)>,
     /// Every pool with the settings it is used with.
     pub(crate) targets: Vec<Arc<Target>>,
+}
+
+impl Unit {
+    /// Its listeners.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.frontends.iter().flat_map(|(_, frontend)| frontend.rules.iter())
+    }
+
+    /// Its members, with the targets that they are used by.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = (&Arc<Target>, &Candidate)> {
+        self.targets.iter().flat_map(|t| t.candidates.iter().map(move |candidate| (t, candidate)))
+    }
 }
 
 impl Table {
     /// The frontend with this place, unless it was removed.
     pub(crate) fn frontend(&self, slot: usize) -> Option<&Arc<Frontend>> {
         self.frontends.get(slot)?.as_ref()
+    }
+
+    /// Every pool with the settings it is used with.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Arc<Target>> {
+        self.units.iter().flat_map(|unit| &unit.targets)
     }
 }

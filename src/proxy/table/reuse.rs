@@ -1,10 +1,9 @@
 //! What outlives a table, found again by identity.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use tidegate_model::{ObjectName, Trust};
 
@@ -41,28 +40,34 @@ impl Connect {
     }
 }
 
-/// What makes a listener the same one in the next table.
-pub(crate) type ListenerKey = (Arc<ObjectName>, SocketAddr, Box<str>);
+/// What makes a listener of a gateway the same one in the next table.
+pub(crate) type ListenerKey = (SocketAddr, Box<str>);
+
+/// Members and listeners by gateway.
+#[derive(Debug, Default)]
+pub(crate) struct Identities(HashMap<Arc<ObjectName>, Held>);
 
 /// Members and listeners that someone still holds: a table, a tunnel, a request.
 #[derive(Debug, Default)]
-pub(crate) struct Identities {
+pub(crate) struct Held {
     pub(crate) members: Living<MemberKey, Member>,
     pub(crate) listeners: Living<ListenerKey, Scope>,
-    /// How long what belongs to them may live on when they leave, by scope: what was said when
-    /// they were last in a table.
-    pub(crate) drains: HashMap<u64, Duration>,
 }
 
 impl Identities {
-    /// Forgets what nobody holds any more.
-    pub(crate) fn forget_dead(&mut self) {
-        self.members.forget_dead();
-        self.listeners.forget_dead();
-        let members = self.members.living().map(|(_, member)| member.scope.id());
-        let listeners = self.listeners.living().map(|(_, scope)| scope.id());
-        let living: HashSet<u64> = members.chain(listeners).collect();
-        self.drains.retain(|scope, _| living.contains(scope));
+    /// Those of a gateway.
+    pub(crate) fn of(&mut self, gateway: &Arc<ObjectName>) -> &mut Held {
+        self.0.entry(gateway.clone()).or_default()
+    }
+
+    /// Forgets what nobody holds any more of a gateway.
+    pub(crate) fn forget_dead(&mut self, gateway: &Arc<ObjectName>) {
+        let held = self.of(gateway);
+        held.members.forget_dead();
+        held.listeners.forget_dead();
+        if held.members.0.is_empty() && held.listeners.0.is_empty() {
+            self.0.remove(gateway);
+        }
     }
 }
 
