@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use thiserror::Error;
-use tidegate_control::{Options, ReadError, Severity, Update, serve_files};
+use tidegate_control::{IngressFlags, Options, ReadError, Severity, Update, serve_files};
 use tidegate_proxy::{AccessLog, Handle, Proxy, Settings};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -25,6 +25,7 @@ use crate::signals::{Ending, Signals};
 pub(crate) struct Config {
     pub(crate) paths: Vec<PathBuf>,
     pub(crate) bind: IpAddr,
+    pub(crate) ingress: IngressFlags,
     pub(crate) threads: NonZeroUsize,
     pub(crate) admin: SocketAddr,
     pub(crate) access_log: Option<AccessLog>,
@@ -80,7 +81,8 @@ pub(crate) async fn start(config: Config) -> Result<Running, RunError> {
         format!("cannot listen on {}: choose another with --admin", config.admin)
     })?;
     let admin_address = admin.local_addr().context("--admin")?;
-    let options = Options { bind: config.bind, nameservers: Vec::new() };
+    let (bind, ingress) = (config.bind, config.ingress);
+    let options = Options { bind, nameservers: Vec::new(), ingress };
     let mut updates = serve_files(config.paths, options).await?;
     let mut settings = Settings::new(config.threads);
     settings.access_log.clone_from(&config.access_log);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use tidegate_control::IngressFlags;
 
 use crate::cli::options::{RunOptions, open_access_log};
 use crate::cli::serve::finish;
@@ -74,6 +75,7 @@ impl Demo {
         let config = Config {
             paths: places.resources(),
             bind: self.bind,
+            ingress: IngressFlags::default(),
             threads: self.run.thread_count(),
             admin: self.run.admin,
             access_log: open_access_log(&places.access_log.to_string_lossy())?,

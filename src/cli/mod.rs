@@ -39,7 +39,7 @@ struct Cli {
 enum Command {
     /// Runs two chat back ends with a gateway in front, and a page to chat and watch
     Demo(demo::Demo),
-    /// Serves ApplicationGateways from files and folders, and applies what changes in them
+    /// Serves ApplicationGateways and Ingresses from files and folders, and applies what changes
     Serve(serve::Serve),
     /// Says what `serve` would refuse: `file:line: path: why`
     Check(check::Check),

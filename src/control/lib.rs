@@ -21,5 +21,5 @@ mod yaml;
 pub use check::check;
 pub use problem::{ObjectRef, Problem, Severity};
 pub use source::ReadError;
-pub use standalone::{Options, Update, serve_files};
+pub use standalone::{INGRESS_CONTROLLER, IngressFlags, Options, Update, serve_files};
 pub use translate::{GatewayCondition, GatewayConditions};

@@ -1,5 +1,11 @@
 //! All inputs at one moment, trimmed to what a gateway needs: the same type whatever the source.
 
+mod ingress;
+
+pub(crate) use ingress::{
+    AGIC_PREFIX, Ingress, IngressBackend, IngressClass, IngressPath, IngressTls, OWN_PREFIX,
+};
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -17,6 +23,8 @@ use crate::yaml::Lines;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Resources {
     pub(crate) gateways: Vec<Gateway>,
+    pub(crate) ingresses: Vec<IngressItem>,
+    pub(crate) ingress_classes: Vec<Arc<IngressClass>>,
     pub(crate) secrets: HashMap<ObjectName, Arc<Secret>>,
     pub(crate) services: HashMap<ObjectName, Arc<Service>>,
     /// By the name of their Service.
@@ -30,6 +38,13 @@ pub(crate) struct Resources {
 pub(crate) struct Gateway {
     pub(crate) name: ObjectName,
     pub(crate) resource: Arc<ApplicationGateway>,
+    pub(crate) origin: Arc<Origin>,
+}
+
+/// An Ingress and where it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct IngressItem {
+    pub(crate) resource: Arc<Ingress>,
     pub(crate) origin: Arc<Origin>,
 }
 
@@ -61,8 +76,8 @@ pub(crate) struct Secret {
 /// What a Service says of its ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Service {
-    /// An alias for a name outside.
-    pub(crate) external: bool,
+    /// The name outside that it is an alias for, if it is an ExternalName.
+    pub(crate) external: Option<String>,
     /// Numbers by name; a single port may have none.
     pub(crate) ports: Vec<(String, i32)>,
 }
@@ -128,7 +143,8 @@ impl Service {
         let spec = service.spec.clone().unwrap_or_default();
         let ports = spec.ports.unwrap_or_default();
         Self {
-            external: spec.type_.as_deref() == Some("ExternalName"),
+            external: (spec.type_.as_deref() == Some("ExternalName"))
+                .then(|| spec.external_name.unwrap_or_default()),
             ports: ports.into_iter().map(|p| (p.name.unwrap_or_default(), p.port)).collect(),
         }
     }

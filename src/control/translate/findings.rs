@@ -1,15 +1,18 @@
 //! What a translation has to say about resources.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tidegate_model::ObjectName;
 
 use crate::problem::{ObjectRef, Problem, Severity};
-use crate::resources::{Origin, Resources};
+use crate::resources::{IngressBackend, Origin, Resources};
 
 /// The kind of gateways.
 pub(crate) const GATEWAY: &str = "ApplicationGateway";
+/// The kind of Ingresses.
+pub(crate) const INGRESS: &str = "Ingress";
 
 /// One thing that is wrong with an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +59,22 @@ impl Findings {
         self.add(Severity::Warning, path.into(), why.into(), false);
     }
 
+    /// Refuses, unless the same was said before.
+    pub(crate) fn refuse_once(&mut self, path: impl Into<String>, why: impl Into<String>) {
+        self.add_once(Severity::Error, path.into(), why.into());
+    }
+
+    /// Warns, unless the same was said before.
+    pub(crate) fn warn_once(&mut self, path: impl Into<String>, why: impl Into<String>) {
+        self.add_once(Severity::Warning, path.into(), why.into());
+    }
+
+    fn add_once(&mut self, severity: Severity, path: String, why: String) {
+        if !self.all.iter().any(|finding| finding.path == path && finding.why == why) {
+            self.add(severity, path, why, false);
+        }
+    }
+
     pub(crate) fn into_all(self) -> Vec<Finding> {
         self.all
     }
@@ -64,14 +83,15 @@ impl Findings {
 /// Findings with the file and line of what they are about.
 pub(crate) fn to_problems(resources: &Resources, findings: &[Finding]) -> Vec<Problem> {
     let gateways = resources.gateways.iter().map(|g| ((GATEWAY, &g.name), &g.origin));
-    let origins: HashMap<(&str, &ObjectName), &Arc<Origin>> = gateways.collect();
+    let ingresses = resources.ingresses.iter().map(|i| ((INGRESS, &i.resource.name), &i.origin));
+    let origins: HashMap<(&str, &ObjectName), &Arc<Origin>> = gateways.chain(ingresses).collect();
     let problem = |finding: &Finding| {
         let object = &finding.object;
         let name = ObjectName::new(&*object.namespace, &*object.name);
         let origin = origins.get(&(&*object.kind, &name))?;
         Some(Problem {
             file: origin.file.clone(),
-            line: origin.lines.of(&finding.path),
+            line: origin.lines.of(&in_document(&finding.path)),
             path: finding.path.clone(),
             why: finding.why.clone(),
             severity: finding.severity,
@@ -81,12 +101,31 @@ pub(crate) fn to_problems(resources: &Resources, findings: &[Finding]) -> Vec<Pr
     findings.iter().filter_map(problem).collect()
 }
 
+/// Names of annotations have dots of their own, and stand in brackets.
+fn in_document(path: &str) -> Cow<'_, str> {
+    let name = path.strip_prefix("metadata.annotations[").and_then(|name| name.strip_suffix(']'));
+    name.map_or(path.into(), |name| format!("metadata.annotations.{name}").into())
+}
+
 /// The host names that pools name.
 pub(crate) fn host_names(resources: &Resources) -> BTreeSet<String> {
+    let backends = resources.ingresses.iter().flat_map(|item| {
+        let namespace = &item.resource.name.namespace;
+        item.resource.backends().filter_map(move |backend| match backend {
+            IngressBackend::Service { name, .. } => {
+                Some(ObjectName::new(&**namespace, name.as_str()))
+            }
+            IngressBackend::Resource(_) | IngressBackend::Nothing => None,
+        })
+    });
+    let services = backends.filter_map(|name| resources.services.get(&name));
+    let aliases = services.filter_map(|service| service.external.as_deref());
+
     let pools = resources.gateways.iter().flat_map(|g| &g.resource.spec.backend_address_pools);
     pools
         .flat_map(|pool| &pool.backend_addresses)
         .filter_map(|address| address.fqdn.as_deref())
+        .chain(aliases)
         .filter(|name| tidegate_model::Hostname::new(name.trim_end_matches('.')).is_ok())
         .map(str::to_owned)
         .collect()

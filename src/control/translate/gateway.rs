@@ -10,6 +10,7 @@ use crate::api::{ApplicationGatewaySpec, Part, Unsupported, unsupported};
 use crate::resources::Resources;
 use crate::translate::addresses::known_listeners;
 use crate::translate::findings::{Findings, GATEWAY};
+use crate::translate::ingress::{IngressOptions, Ingresses};
 use crate::translate::listeners::Listeners;
 use crate::translate::members::pool;
 use crate::translate::reuse::Reuse;
@@ -28,6 +29,7 @@ pub(crate) struct Translator {
     pub(super) targets: Reuse<(ObjectName, Box<str>, Box<str>), Target>,
     pub(super) listeners: Reuse<Key, Listener>,
     gateways: Reuse<ObjectName, Gateway>,
+    ingresses: Option<Ingresses>,
     last: Arc<Snapshot>,
 }
 
@@ -52,8 +54,9 @@ impl Context<'_> {
 }
 
 impl Translator {
-    /// Frontends without an address of their own listen on `bind`.
-    pub(crate) fn new(bind: IpAddr) -> Self {
+    /// Frontends without an address of their own listen on `bind`. Ingresses are translated if it
+    /// is said how.
+    pub(crate) fn new(bind: IpAddr, ingresses: Option<IngressOptions>) -> Self {
         Self {
             bind,
             pools: Reuse::default(),
@@ -61,6 +64,7 @@ impl Translator {
             targets: Reuse::default(),
             listeners: Reuse::default(),
             gateways: Reuse::default(),
+            ingresses: ingresses.map(Ingresses::new),
             last: Arc::default(),
         }
     }
@@ -89,6 +93,15 @@ impl Translator {
             all_findings.extend(findings);
             gateways.push(gateway);
         }
+        let mut ours = Vec::new();
+        if let Some(mut ingresses) = self.ingresses.take() {
+            let translated = ingresses.translate(self, resources, &taken);
+            let share = |gateway| self.gateways.share(ingresses.options().gateway.clone(), gateway);
+            gateways.extend(translated.gateway.map(share));
+            all_findings.extend(translated.findings);
+            ours = translated.ours;
+            self.ingresses = Some(ingresses);
+        }
         self.pools.turn();
         self.settings.turn();
         self.targets.turn();
@@ -98,7 +111,8 @@ impl Translator {
         if *self.last != snapshot {
             self.last = Arc::new(snapshot);
         }
-        Outcome { snapshot: self.last.clone(), findings: all_findings, gateways: conditions }
+        let snapshot = self.last.clone();
+        Outcome { snapshot, findings: all_findings, gateways: conditions, ingresses: ours }
     }
 
     fn gateway<'a>(

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tidegate_model::{Hostname, Member, MemberState, ObjectName, Pool};
 
 use crate::api::{BackendAddress, BackendAddressPool, ServiceRef};
+use crate::resources::{Resources, Service};
 use crate::translate::findings::Findings;
 use crate::translate::gateway::Context;
 
@@ -34,8 +35,8 @@ type Place = (IpAddr, Option<u16>, Option<Box<str>>);
 
 /// Members without repeats; of two states of one member the better counts.
 #[derive(Default)]
-struct Members {
-    all: Vec<Member>,
+pub(super) struct Members {
+    pub(super) all: Vec<Member>,
     places: HashMap<Place, usize>,
 }
 
@@ -83,20 +84,49 @@ impl Members {
             Ok(host) => host,
             Err(error) => return findings.refuse(path, format!("{name:?}: {error}")),
         };
-        let Some(answer) = context.resources.names.get(name) else {
-            return;
-        };
+        if let Some(why) = self.add_answers(context.resources, name, &host, None) {
+            findings.warn(path, why);
+        }
+    }
+
+    /// The addresses of a host name as far as they are known; what is wrong with it.
+    pub(super) fn add_answers(
+        &mut self,
+        resources: &Resources,
+        name: &str,
+        host: &Hostname,
+        port: Option<u16>,
+    ) -> Option<String> {
+        let answer = resources.names.get(name)?;
         for &address in &answer.addresses {
             let fqdn = Some(host.as_str().into());
-            self.push(Member { address, port: None, fqdn, state: MemberState::Ready });
+            self.push(Member { address, port, fqdn, state: MemberState::Ready });
         }
-        if let Some(error) = &answer.error {
-            let kept = match answer.addresses.len() {
-                0 => "it has no members".to_owned(),
-                count => format!("its last {count} addresses stay"),
+        let error = answer.error.as_ref()?;
+        let kept = match answer.addresses.len() {
+            0 => "it has no members".to_owned(),
+            count => format!("its last {count} addresses stay"),
+        };
+        Some(format!("{name} cannot be looked up: {error}; {kept}"))
+    }
+
+    /// The endpoints of a Service on its port with this name; whether there are any.
+    pub(super) fn add_endpoints(
+        &mut self,
+        resources: &Resources,
+        service: &ObjectName,
+        port: &str,
+    ) -> bool {
+        let before = self.all.len();
+        for slice in resources.slices.get(service).map_or(&[][..], Vec::as_slice) {
+            let Some((_, number)) = slice.ports.iter().find(|(name, _)| name == port) else {
+                continue;
             };
-            findings.warn(path, format!("{name} cannot be looked up: {error}; {kept}"));
+            for &(address, state) in &slice.endpoints {
+                self.push(Member { address, port: Some(*number), fqdn: None, state });
+            }
         }
+        self.all.len() > before
     }
 
     fn add_service(
@@ -111,35 +141,36 @@ impl Members {
             let why = format!("there is no Service {name}");
             return findings.unresolved(format!("{path}.name"), why);
         };
-        if service.external {
+        if service.external.is_some() {
             let why = format!("Service {name} is an ExternalName; write its name as fqdn");
             return findings.refuse(format!("{path}.name"), why);
         }
-        let port = service.ports.iter().find(|(name, number)| match &source.port {
-            IntOrString::Int(wanted) => wanted == number,
-            IntOrString::String(wanted) => wanted == name,
-        });
-        let Some((port, _)) = port else {
-            let has = service.ports.iter().map(|(name, number)| match &**name {
-                "" => number.to_string(),
-                name => format!("{number} ({name})"),
-            });
-            let has = has.collect::<Vec<_>>().join(", ");
-            let why = format!("Service {name} has no such port; it has {has}");
-            return findings.unresolved(format!("{path}.port"), why);
-        };
-        let slices = context.resources.slices.get(&name).map_or(&[][..], Vec::as_slice);
-        let before = self.all.len();
-        for slice in slices {
-            let Some((_, number)) = slice.ports.iter().find(|(name, _)| name == port) else {
-                continue;
-            };
-            for &(address, state) in &slice.endpoints {
-                self.push(Member { address, port: Some(*number), fqdn: None, state });
+        match find_port(&name, service, &source.port) {
+            Err(why) => findings.unresolved(format!("{path}.port"), why),
+            Ok((port, _)) if !self.add_endpoints(context.resources, &name, port) => {
+                findings.warn(path, format!("Service {name} has no endpoints on this port"));
             }
-        }
-        if self.all.len() == before {
-            findings.warn(path, format!("Service {name} has no endpoints on this port"));
+            Ok(_) => {}
         }
     }
+}
+
+/// The port of a Service by name or number, or why there is none.
+pub(super) fn find_port<'a>(
+    name: &ObjectName,
+    service: &'a Service,
+    wanted: &IntOrString,
+) -> Result<&'a (String, i32), String> {
+    let found = service.ports.iter().find(|(name, number)| match wanted {
+        IntOrString::Int(wanted) => wanted == number,
+        IntOrString::String(wanted) => wanted == name,
+    });
+    found.ok_or_else(|| {
+        let has = service.ports.iter().map(|(name, number)| match &**name {
+            "" => number.to_string(),
+            name => format!("{number} ({name})"),
+        });
+        let has = has.collect::<Vec<_>>().join(", ");
+        format!("Service {name} has no such port; it has {has}")
+    })
 }

@@ -10,6 +10,7 @@ mod certificates;
 mod conditions;
 mod findings;
 mod gateway;
+mod ingress;
 mod listeners;
 mod members;
 mod reuse;
@@ -20,10 +21,11 @@ mod tests;
 pub use conditions::{GatewayCondition, GatewayConditions};
 pub(crate) use findings::{Finding, host_names, to_problems};
 pub(crate) use gateway::Translator;
+pub(crate) use ingress::{Addresses, IngressOptions, WithoutClass};
 
 use std::sync::Arc;
 
-use tidegate_model::Snapshot;
+use tidegate_model::{ObjectName, Snapshot};
 
 /// What resources come to.
 #[derive(Debug)]
@@ -31,4 +33,6 @@ pub(crate) struct Outcome {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) gateways: Vec<GatewayConditions>,
+    /// The Ingresses that are ours, right or wrong.
+    pub(crate) ingresses: Vec<ObjectName>,
 }
