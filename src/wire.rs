@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use thiserror::Error;
 use tidegate_control::{
-    Cluster, ClusterError, ClusterOptions, Feedback, Key, Options, ReadError, Severity, Update,
-    serve_cluster, serve_files,
+    Cluster, ClusterError, ClusterOptions, Feedback, IngressFlags, Key, Options, ReadError,
+    Severity, Update, serve_cluster, serve_files,
 };
 use tidegate_proxy::{AccessLog, Handle, HealthState, Proxy, Settings};
 use tokio::sync::watch;
@@ -38,7 +38,7 @@ pub(crate) struct Config {
 #[derive(Debug)]
 pub(crate) enum Source {
     /// From files and folders; frontends without an address of their own listen on `bind`.
-    Files { paths: Vec<PathBuf>, bind: IpAddr },
+    Files { paths: Vec<PathBuf>, bind: IpAddr, ingress: IngressFlags },
     /// From a Kubernetes cluster.
     Cluster(Box<ClusterOptions>),
 }
@@ -140,8 +140,8 @@ struct Inputs {
 /// Reads the source for the first time.
 async fn inputs(source: Source) -> Result<Inputs, RunError> {
     match source {
-        Source::Files { paths, bind } => {
-            let options = Options { bind, nameservers: Vec::new() };
+        Source::Files { paths, bind, ingress } => {
+            let options = Options { bind, nameservers: Vec::new(), ingress };
             let updates = serve_files(paths, options).await?;
             Ok(Inputs { updates, feedback: None, ticket_keys: None })
         }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tidegate_control::{Options, Severity};
 
+use crate::cli::options::IngressArgs;
 use crate::cli::{FAILED, OK, UNUSABLE, print, say};
 
 /// Says what `serve` would refuse, as `file:line: path: why`, without serving.
@@ -20,11 +21,14 @@ pub(super) struct Check {
     /// The address of frontends that have none of their own
     #[arg(long, value_name = "IP", default_value = "0.0.0.0", env = "TIDEGATE_BIND")]
     bind: IpAddr,
+    #[command(flatten)]
+    ingress: IngressArgs,
 }
 
 impl Check {
     pub(super) fn run(self) -> u8 {
-        let options = Options { bind: self.bind, nameservers: Vec::new() };
+        let ingress = self.ingress.into();
+        let options = Options { bind: self.bind, nameservers: Vec::new(), ingress };
         let problems = match tidegate_control::check(&self.paths, &options) {
             Ok(problems) => problems,
             Err(error) => {

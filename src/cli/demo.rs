@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use tidegate_control::IngressFlags;
 
 use crate::cli::options::{RunOptions, open_access_log};
 use crate::cli::serve::finish;
@@ -72,7 +73,11 @@ impl Demo {
         let back_ends = BackEnds::start().await?;
         let places = Places::prepare(self.dir, self.http_port, self.https_port, &back_ends)?;
         let config = Config {
-            source: Source::Files { paths: places.resources(), bind: self.bind },
+            source: Source::Files {
+                paths: places.resources(),
+                bind: self.bind,
+                ingress: IngressFlags::default(),
+            },
             threads: self.run.thread_count(),
             admin: self.run.admin,
             access_log: open_access_log(&places.access_log.to_string_lossy())?,

@@ -41,7 +41,7 @@ struct Cli {
 enum Command {
     /// Runs two chat back ends with a gateway in front, and a page to chat and watch
     Demo(demo::Demo),
-    /// Serves ApplicationGateways from files and folders, and applies what changes in them
+    /// Serves ApplicationGateways and Ingresses from files and folders, and applies what changes
     Serve(serve::Serve),
     /// Serves the ApplicationGateways and Ingresses of a Kubernetes cluster
     Run(Box<run::Run>),

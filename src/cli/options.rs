@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use tidegate_control::IngressFlags;
 use tidegate_proxy::AccessLog;
 
 /// How to run.
@@ -43,6 +44,34 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object for each line
     Json,
+}
+
+/// How Ingresses are served.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct IngressArgs {
+    /// The class of Ingresses that are served; those without a class are, too
+    #[arg(long, value_name = "NAME", default_value = "tidegate", env = "TIDEGATE_INGRESS_CLASS")]
+    ingress_class: String,
+    /// The port that Ingresses are served on in place of 80
+    #[arg(long, value_name = "PORT", default_value_t = 80, env = "TIDEGATE_INGRESS_HTTP_PORT")]
+    ingress_http_port: u16,
+    /// The port that Ingresses are served on in place of 443
+    #[arg(long, value_name = "PORT", default_value_t = 443, env = "TIDEGATE_INGRESS_HTTPS_PORT")]
+    ingress_https_port: u16,
+    /// Lets Ingresses lead to Services of type ExternalName
+    #[arg(long, env = "TIDEGATE_INGRESS_ALLOW_EXTERNAL_NAME")]
+    ingress_allow_external_name: bool,
+}
+
+impl From<IngressArgs> for IngressFlags {
+    fn from(args: IngressArgs) -> Self {
+        Self {
+            class: args.ingress_class,
+            http_port: args.ingress_http_port,
+            https_port: args.ingress_https_port,
+            allow_external_name: args.ingress_allow_external_name,
+        }
+    }
 }
 
 impl RunOptions {

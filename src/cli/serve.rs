@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::options::{RunOptions, open_access_log};
+use crate::cli::options::{IngressArgs, RunOptions, open_access_log};
 use crate::cli::{OK, UNUSABLE, fail, say};
 use crate::wire::{self, Config, RunError, Source};
 use crate::{cli, telemetry};
 
-/// Serves ApplicationGateways from files and folders, and applies what changes in them.
+/// Serves ApplicationGateways and Ingresses from files and folders, and applies what changes in
+/// them.
 ///
-/// The files hold the same YAML that kubectl applies: ApplicationGateway, Secret, Service and
-/// EndpointSlice. A file that cannot be read any more, or a resource that is wrong, leaves the last
-/// good version serving; the log says `file:line: path: why`.
+/// The files hold the same YAML that kubectl applies: ApplicationGateway, Ingress, IngressClass,
+/// Secret, Service and EndpointSlice. A file that cannot be read any more, or a resource that is
+/// wrong, leaves the last good version serving; the log says `file:line: path: why`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  tidegate serve gateway.yaml secrets/\n  \
                         tidegate serve --bind 127.0.0.1 --access-log - ./gateways\n\n\
@@ -29,6 +30,8 @@ pub(super) struct Serve {
     /// The address of frontends that have none of their own
     #[arg(long, value_name = "IP", default_value = "0.0.0.0", env = "TIDEGATE_BIND")]
     bind: IpAddr,
+    #[command(flatten)]
+    ingress: IngressArgs,
     /// Where each request and tunnel is told of: `off`, `-` for standard output, or a file
     #[arg(long, value_name = "TARGET", default_value = "off", env = "TIDEGATE_ACCESS_LOG")]
     access_log: String,
@@ -50,7 +53,11 @@ impl Serve {
             Err(error) => return fail(&error),
         };
         let config = Config {
-            source: Source::Files { paths: self.paths, bind: self.bind },
+            source: Source::Files {
+                paths: self.paths,
+                bind: self.bind,
+                ingress: self.ingress.into(),
+            },
             threads: self.run.thread_count(),
             admin: self.run.admin,
             access_log,

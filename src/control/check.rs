@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::places::Places;
 use crate::problem::Problem;
 use crate::source::{Files, ReadError};
 use crate::standalone::Options;
-use crate::translate::{Translator, to_problems};
+use crate::translate::to_problems;
 
 /// Reads and judges once. Host names are not looked up.
 ///
@@ -16,7 +15,7 @@ pub fn check(paths: &[PathBuf], options: &Options) -> Result<Vec<Problem>, ReadE
     let mut files = Files::new(paths.to_vec());
     files.read_first()?;
     let (resources, mut problems) = files.resources();
-    let outcome = Translator::new(Places::Own(options.bind)).translate(&resources);
+    let outcome = options.translator().translate(&resources);
     problems.extend(to_problems(&resources, &outcome.findings));
     problems.sort();
     problems.dedup();

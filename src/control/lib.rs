@@ -27,5 +27,5 @@ pub use cluster::{
 };
 pub use problem::{ObjectRef, Problem, Severity};
 pub use source::ReadError;
-pub use standalone::{Options, Update, serve_files};
+pub use standalone::{INGRESS_CONTROLLER, IngressFlags, Options, Update, serve_files};
 pub use translate::{GatewayCondition, GatewayConditions};

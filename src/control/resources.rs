@@ -1,5 +1,11 @@
 //! All inputs at one moment, trimmed to what a gateway needs: the same type whatever the source.
 
+mod ingress;
+
+pub(crate) use ingress::{
+    AGIC_PREFIX, Ingress, IngressBackend, IngressClass, IngressPath, IngressTls, OWN_PREFIX,
+};
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -18,6 +24,8 @@ use crate::yaml::Lines;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Resources {
     pub(crate) gateways: Vec<Gateway>,
+    pub(crate) ingresses: Vec<IngressItem>,
+    pub(crate) ingress_classes: Vec<Arc<IngressClass>>,
     pub(crate) secrets: HashMap<ObjectName, Arc<Secret>>,
     pub(crate) services: HashMap<ObjectName, Arc<Service>>,
     /// By the name of their Service.
@@ -46,6 +54,13 @@ impl Resources {
 pub(crate) struct Gateway {
     pub(crate) name: ObjectName,
     pub(crate) resource: Arc<ApplicationGateway>,
+    pub(crate) origin: Arc<Origin>,
+}
+
+/// An Ingress and where it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct IngressItem {
+    pub(crate) resource: Arc<Ingress>,
     pub(crate) origin: Arc<Origin>,
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_model::Snapshot;
+use tidegate_model::{ObjectName, Snapshot};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::debug;
@@ -14,8 +14,13 @@ use crate::dns::Dns;
 use crate::places::Places;
 use crate::problem::Problem;
 use crate::source::{Files, ReadError, Watch};
-use crate::translate::{GatewayConditions, Translator, host_names, to_problems};
+use crate::translate::{
+    Addresses, GatewayConditions, IngressOptions, Outcome, Translator, WithoutClass, host_names,
+    to_problems,
+};
 
+/// What our IngressClass names as its controller.
+pub const INGRESS_CONTROLLER: &str = "tidegate.dev/ingress-controller";
 /// How long the first update waits for host names.
 const FIRST_NAMES: Duration = Duration::from_secs(3);
 /// How long after its last write a file that was not closed is read.
@@ -30,6 +35,51 @@ pub struct Options {
     pub bind: IpAddr,
     /// DNS servers in place of the system's.
     pub nameservers: Vec<SocketAddr>,
+    /// How Ingresses are served.
+    pub ingress: IngressFlags,
+}
+
+/// How Ingresses in files are served.
+#[derive(Clone, Debug)]
+pub struct IngressFlags {
+    /// The class that is served, beside Ingresses without one.
+    pub class: String,
+    /// The port in place of 80.
+    pub http_port: u16,
+    /// The port in place of 443; redirects name it.
+    pub https_port: u16,
+    /// Whether backends may be Services of type `ExternalName`.
+    pub allow_external_name: bool,
+}
+
+impl Default for IngressFlags {
+    fn default() -> Self {
+        let class = "tidegate".to_owned();
+        Self { class, http_port: 80, https_port: 443, allow_external_name: false }
+    }
+}
+
+impl Options {
+    pub(crate) fn translator(&self) -> Translator {
+        let flags = &self.ingress;
+        let (bind, http, https) = (self.bind, flags.http_port, flags.https_port);
+        let port = move |port| match port {
+            80 => http,
+            443 => https,
+            other => other,
+        };
+        let ingress = IngressOptions {
+            class: flags.class.clone(),
+            // No object can have a name with a colon.
+            gateway: ObjectName::new("default", format!("ingress:{}", flags.class)),
+            controller: INGRESS_CONTROLLER.to_owned(),
+            without_class: WithoutClass::Ours,
+            allow_external_name: flags.allow_external_name,
+            addresses: Addresses::new(move |wanted| Some(SocketAddr::new(bind, port(wanted)))),
+            https_port: (https != 443).then_some(https),
+        };
+        Translator::new(Places::Own(self.bind), Some(ingress))
+    }
 }
 
 /// What the resources come to at one moment.
@@ -43,6 +93,8 @@ pub struct Update {
     pub problems: Vec<Problem>,
     /// What became of each gateway, as far as resources decide.
     pub gateways: Vec<Arc<GatewayConditions>>,
+    /// The Ingresses that are served, or would be if they were right.
+    pub ingresses: Vec<ObjectName>,
 }
 
 impl Update {
@@ -51,6 +103,7 @@ impl Update {
         self.snapshot == other.snapshot
             && self.problems == other.problems
             && self.gateways == other.gateways
+            && self.ingresses == other.ingresses
     }
 }
 
@@ -69,8 +122,7 @@ pub async fn serve_files(
     watch.set(files.folders());
     files.read_first()?;
     let dns = Dns::new(&options.nameservers);
-    let mut standalone =
-        Standalone { files, dns, translator: Translator::new(Places::Own(options.bind)) };
+    let mut standalone = Standalone { files, dns, translator: options.translator() };
     standalone.want_names();
     standalone.dns.wait_for_all(FIRST_NAMES).await;
     let (updates, receiver) =
@@ -137,7 +189,8 @@ impl Standalone {
         problems.extend(to_problems(&resources, &outcome.findings));
         problems.sort();
         problems.dedup();
-        Update { number: 0, snapshot: outcome.snapshot, problems, gateways: outcome.gateways }
+        let Outcome { snapshot, gateways, ingresses, .. } = outcome;
+        Update { number: 0, snapshot, problems, gateways, ingresses }
     }
 }
 

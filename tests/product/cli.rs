@@ -36,7 +36,7 @@ fn check_judges_as_serve_does_and_its_exit_code_tells() {
     let told = text(&output.stdout);
     let expected =
         "spec.requestRoutingRules[0].httpListener: there is no \"nobody\" in httpListeners";
-    assert!(told.contains(&format!("{path}:17: {expected}")), "{told}");
+    assert!(told.contains(&format!("{path}:18: {expected}")), "{told}");
 
     let output = tidegate(&["check", "/nowhere.yaml"]);
     assert_eq!(output.status.code(), Some(2));

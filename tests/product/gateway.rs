@@ -165,14 +165,43 @@ impl Gateway {
 
     /// Starts it with more flags, and waits until it is ready.
     pub async fn start_with(plan: Plan, flags: &[&str]) -> Self {
+        let yaml = plan.yaml();
+        Self::serve(plan, &yaml, flags).await
+    }
+
+    /// Starts it with Ingresses on the plan's ports, and waits until all members are up.
+    pub async fn start_ingresses(plan: Plan, yaml: &str) -> Self {
+        let (http, https) = (plan.http.to_string(), plan.https.to_string());
+        let flags = [
+            "--ingress-http-port",
+            &http,
+            "--ingress-https-port",
+            &https,
+            "--access-log",
+            "log.json",
+        ];
+        let gateway = Self::serve(plan, yaml, &flags).await;
+        until("all members are up", async || {
+            let status = gateway.status().await;
+            let targets = status["targets"].as_array().cloned().unwrap_or_default();
+            let mut members = targets.iter().flat_map(|t| t["members"].as_array().unwrap());
+            members.all(|member| member["health"]["state"] == "Up")
+        })
+        .await;
+        gateway
+    }
+
+    /// Starts it with this file, and waits until it is ready.
+    async fn serve(plan: Plan, yaml: &str, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("gateway.yaml"), plan.yaml()).unwrap();
+        fs::write(folder.path().join("gateway.yaml"), yaml).unwrap();
         let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
             .args(["serve", "--bind", "127.0.0.1", "--threads", "2", "--admin", &admin.to_string()])
             .env("TIDEGATE_SHUTDOWN_DELAY", "0")
             .args(flags)
+            .current_dir(folder.path())
             .arg(folder.path().join("gateway.yaml"))
             .stdout(Stdio::null())
             .stderr(log)

@@ -13,6 +13,7 @@ mod foreign;
 mod gateway;
 mod handshake;
 mod http;
+mod ingress;
 mod peers;
 mod probes;
 mod see;

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::info;
 
 /// How long one key is in use.
@@ -92,7 +92,12 @@ fn turned(mut lines: Vec<Line>, now: Timestamp) -> Option<Vec<Line>> {
 ///
 /// # Errors
 /// If the API server refuses it.
-pub(super) async fn keep(client: &Client, namespace: &str, name: &str) -> Result<(), kube::Error> {
+pub(super) async fn keep(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    owner: Option<&Value>,
+) -> Result<(), kube::Error> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let there = api.get_opt(name).await?;
     let before = there.as_ref().map(lines).unwrap_or_default();
@@ -108,6 +113,8 @@ pub(super) async fn keep(client: &Client, namespace: &str, name: &str) -> Result
             let label =
                 (super::kept::MANAGED_BY.0.to_owned(), super::kept::MANAGED_BY.1.to_owned());
             secret.metadata.labels = Some(BTreeMap::from([label]));
+            let owner = owner.and_then(|owner| serde_json::from_value(owner.clone()).ok());
+            secret.metadata.owner_references = owner.map(|owner| vec![owner]);
             api.create(&PostParams::default(), &secret).await?;
             info!(secret = name, "made the keys that replicas share");
         }

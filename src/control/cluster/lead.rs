@@ -1,11 +1,12 @@
 //! What one replica does for all: Services, statuses, events and shared keys.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::{ObjectReference, Pod, Service};
+use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client};
@@ -19,8 +20,10 @@ use tracing::{debug, info, warn};
 use crate::api::{ApplicationGateway, GatewayStatus};
 use crate::cluster::events::{self, Note, Told};
 use crate::cluster::reconcile::Judged;
+use crate::cluster::start::ingress_gateway;
 use crate::cluster::{ClusterOptions, Feedback, keys, services, status};
 use crate::problem::Severity;
+use crate::translate::Finding;
 
 /// Who owns the fields that are written by server-side apply.
 const FIELD_MANAGER: &str = "tidegate";
@@ -48,6 +51,7 @@ pub(super) struct Leader {
     /// What was written last, for as long as the watch has not brought it back.
     written: HashMap<ObjectName, (GatewayStatus, GatewayStatus)>,
     owner: Option<Value>,
+    ingress_gateway: ObjectName,
     keys_due: Option<Instant>,
     /// Addresses of the nodes that our pods are on.
     nodes: Vec<String>,
@@ -61,7 +65,9 @@ impl Leader {
         judged: watch::Receiver<Arc<Judged>>,
         feedback: watch::Receiver<Arc<Feedback>>,
     ) -> Self {
+        let ingress_gateway = ingress_gateway(&options);
         Self {
+            ingress_gateway,
             client,
             options,
             judged,
@@ -101,12 +107,16 @@ impl Leader {
 
     /// Whether nobody is interested any more.
     async fn lead(&mut self) -> bool {
+        let mut wait = ROUND;
         loop {
             let judged = self.judged.borrow_and_update().clone();
             let feedback = self.feedback.borrow_and_update().clone();
             let mut again = false;
             // What no table has been made of yet is not told as if it were served.
             if judged.number > 0 {
+                if self.owner.is_none() {
+                    self.owner = owner(&self.client, &self.options).await;
+                }
                 again |= self.services(&judged).await;
                 if feedback.applied >= judged.number {
                     again |= self.statuses(&judged, &feedback).await;
@@ -114,10 +124,13 @@ impl Leader {
                 }
                 self.keys().await;
             }
-            tokio::time::sleep(ROUND).await;
+            tokio::time::sleep(wait).await;
             if again {
+                // What failed may well fail again.
+                wait = (wait * 2).min(LOOK);
                 continue;
             }
+            wait = ROUND;
             tokio::select! {
                 changed = self.judged.changed() => if changed.is_err() { return true },
                 changed = self.feedback.changed() => if changed.is_err() { return true },
@@ -129,15 +142,21 @@ impl Leader {
     /// Makes the Services be what they should; whether something failed.
     async fn services(&mut self, judged: &Judged) -> bool {
         let Some(template) = self.options.services.clone() else { return false };
-        if self.owner.is_none() {
-            self.owner = owner(&self.client, &self.options).await;
-        }
-        let wanted: Vec<services::Wanted> = judged
+        let mut wanted: Vec<services::Wanted> = judged
             .gateways
             .iter()
             .filter_map(|gateway| Some((&gateway.name, gateway.resource.as_ref()?)))
             .flat_map(|(name, resource)| services::wanted(name, &resource.spec))
             .collect();
+        if !judged.ingress_ports.is_empty() {
+            wanted.push(services::Wanted {
+                gateway: self.ingress_gateway.clone(),
+                frontend: "".into(),
+                ports: judged.ingress_ports.clone(),
+                annotations: BTreeMap::new(),
+                address: None,
+            });
+        }
         let kept = judged.kept.iter().map(Arc::as_ref);
         let class = &self.options.class;
         let plan = services::plan(&wanted, kept, &template, class, self.owner.as_ref());
@@ -193,11 +212,7 @@ impl Leader {
         let mut writes = Vec::new();
         let mut left = false;
         for gateway in &judged.gateways {
-            let own = match (&self.options.publish_addresses, &self.options.services) {
-                (published, _) if !published.is_empty() => published.clone(),
-                (_, None) => self.nodes.clone(),
-                (_, Some(_)) => addresses.remove(&gateway.name).unwrap_or_default(),
-            };
+            let own = self.addresses(&gateway.name, &addresses);
             let served = served.get(&gateway.name).map(|gateway| &***gateway);
             let status = status::status_of(gateway, served, own, feedback, now);
             let pending = self.written.get(&gateway.name);
@@ -214,6 +229,7 @@ impl Leader {
             }
             writes.push((gateway.name.clone(), gateway.observed.clone(), status));
         }
+        left |= self.ingress_statuses(judged, &addresses).await;
         let client = self.client.clone();
         let writing = writes.into_iter().map(|(name, observed, status)| {
             let api: Api<ApplicationGateway> = Api::namespaced(client.clone(), &name.namespace);
@@ -242,21 +258,78 @@ impl Leader {
         left
     }
 
+    /// Where a gateway is reached.
+    fn addresses(
+        &self,
+        gateway: &ObjectName,
+        services: &HashMap<&ObjectName, Vec<String>>,
+    ) -> Vec<String> {
+        match (&self.options.publish_addresses, &self.options.services) {
+            (published, _) if !published.is_empty() => published.clone(),
+            (_, None) => self.nodes.clone(),
+            (_, Some(_)) => services.get(gateway).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Writes the addresses of Ingresses; whether some are left, or failed.
+    async fn ingress_statuses(
+        &mut self,
+        judged: &Judged,
+        services: &HashMap<&ObjectName, Vec<String>>,
+    ) -> bool {
+        let addresses = self.addresses(&self.ingress_gateway, services);
+        if addresses.is_empty() {
+            return false;
+        }
+        let differing = judged.ingresses.iter().filter(|its| its.observed != addresses);
+        let differing: Vec<_> = differing.take(WRITES).collect();
+        let mut left = differing.len() == WRITES;
+        let shown: Vec<Value> = addresses
+            .iter()
+            .map(|address| match address.parse::<std::net::IpAddr>() {
+                Ok(ip) => json!({"ip": ip}),
+                Err(_) => json!({"hostname": address}),
+            })
+            .collect();
+        for ingress in differing {
+            let api: Api<Ingress> = Api::namespaced(self.client.clone(), &ingress.name.namespace);
+            let patch = Patch::Apply(json!({
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "Ingress",
+                "status": {"loadBalancer": {"ingress": shown}},
+            }));
+            let params = PatchParams::apply(FIELD_MANAGER).force();
+            match api.patch_status(&ingress.name.name, &params, &patch).await {
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => {
+                    warn!(ingress = %ingress.name, %error, "cannot write the status");
+                    left = true;
+                }
+            }
+        }
+        left
+    }
+
     async fn events(&mut self, judged: &Judged) {
-        self.told.keep(&judged.gateways.iter().map(|gateway| gateway.uid.as_str()).collect());
+        let gateways = judged.gateways.iter().map(|gateway| gateway.uid.as_str());
+        let ingresses = judged.ingresses.iter().map(|ingress| ingress.uid.as_str());
+        self.told.keep(&gateways.chain(ingresses).collect());
+        for ingress in &judged.ingresses {
+            let about = ObjectReference {
+                api_version: Some("networking.k8s.io/v1".into()),
+                kind: Some("Ingress".into()),
+                namespace: Some(ingress.name.namespace.to_string()),
+                name: Some(ingress.name.name.to_string()),
+                uid: Some(ingress.uid.clone()),
+                ..ObjectReference::default()
+            };
+            for note in self.told.new_ones(&ingress.uid, notes(&ingress.findings)) {
+                events::write(&self.client, &self.options.pod_name, &about, &note).await;
+            }
+        }
         for gateway in &judged.gateways {
-            let mut notes: Vec<Note> = gateway
-                .findings
-                .iter()
-                .map(|finding| Note {
-                    reason: match (finding.severity, finding.unresolved) {
-                        (Severity::Warning, _) => "Warning",
-                        (Severity::Error, true) => "RefNotFound",
-                        (Severity::Error, false) => "Refused",
-                    },
-                    text: format!("{}: {}", finding.path, finding.why),
-                })
-                .collect();
+            let mut notes = notes(&gateway.findings);
             notes.extend(
                 gateway.unreadable.iter().map(|(path, why)| Note {
                     reason: "Unreadable",
@@ -282,7 +355,8 @@ impl Leader {
             return;
         }
         let options = &self.options;
-        let kept = keys::keep(&self.client, &options.namespace, &options.shared_keys_secret).await;
+        let (namespace, secret) = (&options.namespace, &options.shared_keys_secret);
+        let kept = keys::keep(&self.client, namespace, secret, self.owner.as_ref()).await;
         let wait = match kept {
             Ok(()) => Duration::from_secs(600),
             Err(error) => {
@@ -314,6 +388,18 @@ impl Leader {
             Err(error) => warn!(%error, "cannot list our pods to find their nodes"),
         }
     }
+}
+
+fn notes(findings: &[Finding]) -> Vec<Note> {
+    let note = |finding: &Finding| Note {
+        reason: match (finding.severity, finding.unresolved) {
+            (Severity::Warning, _) => "Warning",
+            (Severity::Error, true) => "RefNotFound",
+            (Severity::Error, false) => "Refused",
+        },
+        text: format!("{}: {}", finding.path, finding.why),
+    };
+    findings.iter().map(note).collect()
 }
 
 /// Takes part in the election for as long as the receiver lives.

@@ -3,7 +3,7 @@
 //! What comes while a translation runs is translated together after it; otherwise a change is
 //! translated at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,9 @@ use crate::dns::Dns;
 use crate::places::Places;
 use crate::problem::{ObjectRef, Problem, Severity};
 use crate::standalone::Update;
-use crate::translate::{Finding, Translator, host_names, secret_names, to_problems};
+use crate::translate::{
+    Finding, GATEWAY, INGRESS, Translator, host_names, secret_names, to_problems,
+};
 
 /// How long an update waits for Secrets that have never been read, at most.
 const SECRETS_WAIT: Duration = Duration::from_secs(2);
@@ -32,7 +34,20 @@ pub(super) struct Judged {
     pub(super) number: u64,
     pub(super) update: Arc<Update>,
     pub(super) gateways: Vec<JudgedGateway>,
+    pub(super) ingresses: Vec<JudgedIngress>,
+    /// Ports that Ingresses are to be served on.
+    pub(super) ingress_ports: BTreeSet<u16>,
     pub(super) kept: Vec<Arc<KeptService>>,
+}
+
+/// What became of one Ingress of ours.
+#[derive(Debug)]
+pub(super) struct JudgedIngress {
+    pub(super) name: ObjectName,
+    pub(super) uid: String,
+    pub(super) findings: Vec<Finding>,
+    /// The addresses that the cluster shows of it now.
+    pub(super) observed: Vec<String>,
 }
 
 /// What became of one gateway.
@@ -60,7 +75,8 @@ pub(super) struct Reconciler {
     pub(super) scopes: usize,
     pub(super) updates: watch::Sender<Arc<Update>>,
     pub(super) judged: watch::Sender<Arc<Judged>>,
-    findings: Arc<HashMap<ObjectName, Vec<Finding>>>,
+    findings: HashMap<ObjectRef, Vec<Finding>>,
+    ingress_ports: BTreeSet<u16>,
     number: u64,
 }
 
@@ -78,8 +94,20 @@ impl Reconciler {
     ) -> Self {
         store.resources().allow_external_name = allow_external_name;
         let (updates, judged) = outputs;
-        let findings = Arc::default();
-        Self { store, secrets, dns, translator, bind, scopes, updates, judged, findings, number: 0 }
+        let (findings, ingress_ports) = (HashMap::new(), BTreeSet::new());
+        Self {
+            store,
+            secrets,
+            dns,
+            translator,
+            bind,
+            scopes,
+            updates,
+            judged,
+            findings,
+            ingress_ports,
+            number: 0,
+        }
     }
 
     /// Runs until nobody listens any more.
@@ -107,14 +135,15 @@ impl Reconciler {
             }
             let wanted = secret_names(self.store.resources());
             self.secrets.want(wanted, &mut self.store);
-            if touched.kept
+            // Before the first translation everything is new, whenever it was brought.
+            let first = self.number == 0;
+            if (touched.kept || first)
                 && let Some(bind) = self.bind
             {
                 let ports = Arc::new(kept::ports(self.store.kept().map(Arc::as_ref)));
                 self.translator.set_places(Places::Allocated { bind, ports });
             }
-            // The first translation is due as soon as the last list is there, whatever that lists.
-            let due = touched.resources || touched.kept || self.number == 0;
+            let due = touched.resources || touched.kept || first;
             if !due && waiting.is_none() {
                 self.tell();
                 continue;
@@ -148,14 +177,19 @@ impl Reconciler {
         }));
         problems.sort();
         problems.dedup();
-        let mut findings: HashMap<ObjectName, Vec<Finding>> = HashMap::new();
+        let mut findings: HashMap<ObjectRef, Vec<Finding>> = HashMap::new();
         for finding in outcome.findings {
-            let name = ObjectName::new(&*finding.object.namespace, &*finding.object.name);
-            findings.entry(name).or_default().push(finding);
+            findings.entry(finding.object.clone()).or_default().push(finding);
         }
-        self.findings = Arc::new(findings);
-        let update =
-            Update { snapshot: outcome.snapshot, problems, gateways: outcome.gateways, number: 0 };
+        self.findings = findings;
+        self.ingress_ports = outcome.ingress_ports;
+        let update = Update {
+            snapshot: outcome.snapshot,
+            problems,
+            gateways: outcome.gateways,
+            ingresses: outcome.ingresses,
+            number: 0,
+        };
         let number = self.number + 1;
         let changed = self.updates.send_if_modified(|last| {
             let differs = !last.says_the_same(&update) || last.number == 0;
@@ -172,27 +206,38 @@ impl Reconciler {
     }
 
     /// Tells those who write into the cluster.
-    fn tell(&mut self) {
+    fn tell(&self) {
         if self.number == 0 {
             return;
         }
         let update = self.updates.borrow().clone();
-        let resources = self.store.resources();
         let serving: HashMap<ObjectName, Arc<ApplicationGateway>> =
-            resources.gateways.iter().map(|g| (g.name.clone(), g.resource.clone())).collect();
+            self.store.serving().map(|g| (g.name.clone(), g.resource.clone())).collect();
         let gateways = self.store.gateways().iter().map(|(name, seen)| JudgedGateway {
             name: name.clone(),
             uid: seen.uid.clone(),
             generation: seen.generation,
             resource: serving.get(name).cloned(),
             unreadable: seen.resource.as_ref().err().cloned(),
-            findings: self.findings.get(name).cloned().unwrap_or_default(),
+            findings: self.found(GATEWAY, name),
             observed: seen.status.clone(),
         });
         let gateways = gateways.collect();
+        let ingresses = update.ingresses.iter().filter_map(|name| {
+            let seen = self.store.ingresses().get(name)?;
+            let (uid, observed) = (seen.uid.clone(), seen.addresses.clone());
+            let findings = self.found(INGRESS, name);
+            Some(JudgedIngress { name: name.clone(), uid, findings, observed })
+        });
+        let ingresses = ingresses.collect();
         let kept = self.store.kept().cloned().collect();
-        let judged = Judged { number: self.number, update, gateways, kept };
+        let (number, ingress_ports) = (self.number, self.ingress_ports.clone());
+        let judged = Judged { number, update, gateways, ingresses, ingress_ports, kept };
         self.judged.send_replace(Arc::new(judged));
+    }
+
+    fn found(&self, kind: &str, name: &ObjectName) -> Vec<Finding> {
+        self.findings.get(&ObjectRef::of(kind, name)).cloned().unwrap_or_default()
     }
 }
 
@@ -203,11 +248,7 @@ fn unreadable(name: &ObjectName, path: &str, why: &str) -> Problem {
         path: path.to_owned(),
         why: format!("it cannot be read: {why}"),
         severity: Severity::Error,
-        object: Some(ObjectRef {
-            kind: "ApplicationGateway".into(),
-            namespace: name.namespace.to_string(),
-            name: name.name.to_string(),
-        }),
+        object: Some(ObjectRef::of(GATEWAY, name)),
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1 as networking;
 use kube::api::{Api, PartialObjectMeta};
 use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::watcher::{self, Event, watcher};
@@ -20,15 +21,15 @@ use crate::cluster::keys::{self, Key};
 use crate::cluster::lead::Leader;
 use crate::cluster::reconcile::{Judged, Reconciler};
 use crate::cluster::secrets::Secrets;
-use crate::cluster::store::{Seen, SeenGateway, Store};
+use crate::cluster::store::{Seen, SeenGateway, SeenIngress, Store};
 use crate::cluster::watch::{Kind, Scope, Watches};
 use crate::cluster::{ClusterError, ClusterOptions, Feedback};
 use crate::dns::Dns;
 use crate::places::{Places, Ports};
-use crate::resources::{Service, Slice};
+use crate::resources::{Ingress, IngressClass, Service, Slice};
 use crate::source::typed;
-use crate::standalone::Update;
-use crate::translate::Translator;
+use crate::standalone::{INGRESS_CONTROLLER, Update};
+use crate::translate::{Addresses, IngressOptions, Translator, WithoutClass};
 
 /// Things seen that wait to be taken; then watches wait.
 const WAITING: usize = 1024;
@@ -74,7 +75,7 @@ pub async fn serve_cluster(options: ClusterOptions) -> Result<Cluster, ClusterEr
         Store::default(),
         Secrets::new(client.clone(), seen_sender),
         Dns::new(&options.nameservers),
-        Translator::new(places),
+        translator(places, &options),
         options.services.is_some().then_some(options.bind),
         scopes.len(),
         options.allow_external_name,
@@ -85,6 +86,29 @@ pub async fn serve_cluster(options: ClusterOptions) -> Result<Cluster, ClusterEr
     tokio::spawn(leader.run());
     let ticket_keys = watch_keys(client, &options);
     Ok(Cluster { updates: updates_receiver, feedback, ticket_keys })
+}
+
+fn translator(places: Places, options: &ClusterOptions) -> Translator {
+    let gateway = ingress_gateway(options);
+    let mut translator = Translator::new(
+        places.clone(),
+        Some(IngressOptions {
+            class: options.class.clone(),
+            gateway,
+            controller: INGRESS_CONTROLLER.to_owned(),
+            without_class: WithoutClass::ByDefaultClass,
+            allow_external_name: options.allow_external_name,
+            addresses: Addresses::new(|_| None),
+            https_port: None,
+        }),
+    );
+    translator.set_places(places);
+    translator
+}
+
+/// The gateway that all our Ingresses become. No object can have a name with a colon.
+pub(super) fn ingress_gateway(options: &ClusterOptions) -> ObjectName {
+    ObjectName::new(options.namespace.as_str(), format!("ingress:{}", options.class))
 }
 
 fn start_watches(watches: &Watches, scopes: &[Scope], options: &ClusterOptions) {
@@ -109,6 +133,15 @@ fn start_watches(watches: &Watches, scopes: &[Scope], options: &ClusterOptions) 
             trim: Box::new(move |object| gateway(object, &class)),
             wrap: Seen::Gateways,
         });
+        let class = options.class.clone();
+        watches.one(Kind {
+            name: "Ingress",
+            api: namespaced::<networking::Ingress>(&watches.client, &scope),
+            scope: scope.clone(),
+            config: config.clone(),
+            trim: Box::new(move |object| ingress(object, &class)),
+            wrap: Seen::Ingresses,
+        });
         watches.one(Kind {
             name: "ReferenceGrant",
             api: dynamic(&watches.client, &scope, &grants),
@@ -130,6 +163,17 @@ fn start_watches(watches: &Watches, scopes: &[Scope], options: &ClusterOptions) 
             wrap: Seen::Versions,
         });
     }
+    watches.one(Kind {
+        name: "IngressClass",
+        api: Api::<networking::IngressClass>::all(watches.client.clone()),
+        scope: None,
+        config: watcher::Config::default(),
+        trim: Box::new(|class| {
+            let name = class.metadata.name.clone().unwrap_or_default();
+            Some(Arc::new(IngressClass::read(&name, &class)))
+        }),
+        wrap: Seen::Classes,
+    });
     let ours =
         format!("{}={},{}={}", kept::MANAGED_BY.0, kept::MANAGED_BY.1, kept::CLASS, options.class);
     watches.one(Kind {
@@ -194,6 +238,22 @@ fn gateway(object: DynamicObject, class: &str) -> Option<SeenGateway> {
         Arc::new(ApplicationGateway { metadata, spec, status: None })
     });
     Some(SeenGateway { resource, status, uid, generation })
+}
+
+/// An Ingress, unless it is of another class.
+fn ingress(object: networking::Ingress, class: &str) -> Option<SeenIngress> {
+    let metadata = &object.metadata;
+    let part = |text: &Option<String>| text.clone().unwrap_or_default();
+    let name = ObjectName::new(part(&metadata.namespace), part(&metadata.name));
+    let resource = Ingress::read(&name, &object);
+    if resource.class.as_deref().is_some_and(|its| its != class) {
+        return None;
+    }
+    let balancer = object.status.and_then(|status| status.load_balancer);
+    let balanced = balancer.and_then(|balancer| balancer.ingress).unwrap_or_default();
+    let addresses = balanced.into_iter().filter_map(|its| its.ip.or(its.hostname)).collect();
+    let uid = object.metadata.uid.unwrap_or_default();
+    Some(SeenIngress { resource: Arc::new(resource), addresses, uid })
 }
 
 fn part<T: DeserializeOwned>(data: &Value, field: &str) -> Option<T> {

@@ -9,7 +9,7 @@ use crate::api::{ApplicationGateway, GatewayStatus};
 use crate::cluster::kept::KeptService;
 use crate::cluster::watch::{Change, Scope};
 use crate::grants::Grant;
-use crate::resources::{self, Origin, Resources, Secret, Slice};
+use crate::resources::{self, Ingress, IngressClass, Origin, Resources, Secret, Slice};
 
 /// One thing that a watch or a request has brought.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) enum Seen {
     /// With the Service whose endpoints they are.
     Slices(Change<(ObjectName, Arc<Slice>)>),
     Grants(Change<Grant>),
+    Ingresses(Change<SeenIngress>),
+    Classes(Change<Arc<IngressClass>>),
     /// Services that Tidegate keeps.
     Kept(Change<Arc<KeptService>>),
     /// Secrets, by their resource version alone.
@@ -36,6 +38,15 @@ pub(super) struct SeenGateway {
     pub(super) status: GatewayStatus,
     pub(super) uid: String,
     pub(super) generation: i64,
+}
+
+/// An Ingress of our class, or of none.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct SeenIngress {
+    pub(super) resource: Arc<Ingress>,
+    /// The addresses that its status shows.
+    pub(super) addresses: Vec<String>,
+    pub(super) uid: String,
 }
 
 /// Objects of one kind, and the scopes whose list was read to its end.
@@ -114,6 +125,8 @@ pub(super) struct Store {
     /// Names of slices by their Service.
     slice_names: HashMap<ObjectName, HashSet<ObjectName>>,
     grants: Known<Grant>,
+    ingresses: Known<SeenIngress>,
+    classes: Known<Arc<IngressClass>>,
     kept: Known<Arc<KeptService>>,
     versions: Known<String>,
     resources: Resources,
@@ -127,6 +140,8 @@ impl Store {
             && self.slices.complete.len() == scopes
             && self.grants.complete.len() == scopes
             && self.versions.complete.len() == scopes
+            && self.ingresses.complete.len() == scopes
+            && self.classes.complete.len() == 1
             && self.kept.complete.len() == 1
     }
 
@@ -135,9 +150,19 @@ impl Store {
         &mut self.resources
     }
 
+    /// Gateways as they are served: the last versions that could be read.
+    pub(super) fn serving(&self) -> impl Iterator<Item = &resources::Gateway> {
+        self.resources.gateways.iter()
+    }
+
     /// Gateways of our class.
     pub(super) fn gateways(&self) -> &BTreeMap<ObjectName, SeenGateway> {
         &self.gateways.items
+    }
+
+    /// Ingresses, ours and those of no class.
+    pub(super) fn ingresses(&self) -> &BTreeMap<ObjectName, SeenIngress> {
+        &self.ingresses.items
     }
 
     /// Services that Tidegate keeps.
@@ -157,6 +182,8 @@ impl Store {
             Seen::Services(change) => self.take_services(change),
             Seen::Slices(change) => self.take_slices(change),
             Seen::Grants(change) => self.take_grants(change),
+            Seen::Ingresses(change) => self.take_ingresses(change),
+            Seen::Classes(change) => self.take_classes(change),
             Seen::Kept(change) => {
                 let kept = !self.kept.take(change).is_empty();
                 return Touched { resources: false, kept };
@@ -264,6 +291,33 @@ impl Store {
                 grants.entry(name.namespace.clone()).or_default().push(grant.clone());
             }
             self.resources.grants = grants;
+        }
+        changed
+    }
+
+    fn take_ingresses(&mut self, change: Change<SeenIngress>) -> bool {
+        let mut changed = false;
+        for (name, before) in self.ingresses.take(change) {
+            let now = self.ingresses.items.get(&name);
+            changed |= before.map(|its| its.resource) != now.map(|its| its.resource.clone());
+        }
+        if changed {
+            let origin = Arc::new(Origin::default());
+            let item = |its: &SeenIngress| resources::IngressItem {
+                resource: its.resource.clone(),
+                origin: origin.clone(),
+            };
+            self.resources.ingresses = self.ingresses.items.values().map(item).collect();
+        }
+        changed
+    }
+
+    fn take_classes(&mut self, change: Change<Arc<IngressClass>>) -> bool {
+        let touched = self.classes.take(change);
+        let changed =
+            touched.iter().any(|(name, was)| was.as_ref() != self.classes.items.get(name));
+        if changed {
+            self.resources.ingress_classes = self.classes.items.values().cloned().collect();
         }
         changed
     }

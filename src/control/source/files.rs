@@ -11,7 +11,7 @@ use std::{fs, io};
 use thiserror::Error;
 
 use crate::problem::{ObjectRef, Problem, Severity};
-use crate::resources::{Gateway, Resources};
+use crate::resources::{Gateway, IngressItem, Resources};
 use crate::source::object::{self, Content, Object};
 use crate::yaml;
 
@@ -200,6 +200,11 @@ fn add(resources: &mut Resources, object: &Object) {
             let (resource, origin) = (resource.clone(), object.origin.clone());
             resources.gateways.push(Gateway { name, resource, origin });
         }
+        Content::Ingress(resource) => {
+            let (resource, origin) = (resource.clone(), object.origin.clone());
+            resources.ingresses.push(IngressItem { resource, origin });
+        }
+        Content::IngressClass(class) => resources.ingress_classes.push(class.clone()),
         Content::Secret(secret) => drop(resources.secrets.insert(name, secret.clone())),
         Content::Service(service) => drop(resources.services.insert(name, service.clone())),
         Content::Slice { service, slice } => {

@@ -5,14 +5,19 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
+use k8s_openapi::api::networking::v1 as networking;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tidegate_model::ObjectName;
 
 use crate::api::ApplicationGateway;
 use crate::problem::{ObjectRef, Problem, Severity};
-use crate::resources::{Origin, Secret, Service, Slice};
+use crate::resources::{Ingress, IngressClass, Origin, Secret, Service, Slice};
 use crate::yaml::{Document, Lines};
+
+/// What is read.
+const KINDS: [&str; 6] =
+    ["ApplicationGateway", "Ingress", "IngressClass", "Secret", "Service", "EndpointSlice"];
 
 /// An object by kind, namespace and name.
 #[derive(Clone, Debug)]
@@ -26,6 +31,8 @@ pub(super) struct Object {
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     Gateway(Arc<ApplicationGateway>),
+    Ingress(Arc<Ingress>),
+    IngressClass(Arc<IngressClass>),
     Secret(Arc<Secret>),
     Service(Arc<Service>),
     Slice {
@@ -84,17 +91,19 @@ fn read_one(
     }
     let reader = match (version.as_str(), kind.as_str()) {
         ("tidegate.dev/v1alpha1", "ApplicationGateway") => gateway,
+        ("networking.k8s.io/v1", "Ingress") => ingress,
+        ("networking.k8s.io/v1", "IngressClass") => ingress_class,
         ("v1", "Secret") => secret,
         ("v1", "Service") => service,
         ("discovery.k8s.io/v1", "EndpointSlice") => slice,
-        (_, "ApplicationGateway" | "Secret" | "Service" | "EndpointSlice") => {
+        (_, kind) if KINDS.contains(&kind) => {
             let why = format!("{kind} has no version {version:?}");
             tell(Severity::Error, "apiVersion", why);
             return None;
         }
         _ => {
-            let known = "ApplicationGateway, Secret, Service and EndpointSlice are read";
-            tell(Severity::Warning, "kind", format!("{kind} is left out: {known}"));
+            let known = KINDS.join(", ");
+            tell(Severity::Warning, "kind", format!("{kind} is left out; what is read: {known}"));
             return None;
         }
     };
@@ -122,6 +131,17 @@ type Read = Result<Content, (String, String)>;
 
 fn gateway(value: Value, _: &ObjectRef) -> Read {
     typed(value).map(|gateway: ApplicationGateway| Content::Gateway(Arc::new(gateway)))
+}
+
+fn ingress(value: Value, key: &ObjectRef) -> Read {
+    let ingress: networking::Ingress = typed(value)?;
+    let name = ObjectName::new(&*key.namespace, &*key.name);
+    Ok(Content::Ingress(Arc::new(Ingress::read(&name, &ingress))))
+}
+
+fn ingress_class(value: Value, key: &ObjectRef) -> Read {
+    let class: networking::IngressClass = typed(value)?;
+    Ok(Content::IngressClass(Arc::new(IngressClass::read(&key.name, &class))))
 }
 
 fn secret(value: Value, key: &ObjectRef) -> Read {

@@ -1,5 +1,6 @@
 //! What a translation has to say about resources.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -7,10 +8,12 @@ use tidegate_model::ObjectName;
 
 use crate::api::ServiceRef;
 use crate::problem::{ObjectRef, Problem, Severity};
-use crate::resources::{Gateway, Origin, Resources};
+use crate::resources::{Gateway, IngressBackend, Origin, Resources};
 
 /// The kind of gateways.
 pub(crate) const GATEWAY: &str = "ApplicationGateway";
+/// The kind of Ingresses.
+pub(crate) const INGRESS: &str = "Ingress";
 
 /// One thing that is wrong with an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +60,22 @@ impl Findings {
         self.add(Severity::Warning, path.into(), why.into(), false);
     }
 
+    /// Refuses, unless the same was said before.
+    pub(crate) fn refuse_once(&mut self, path: impl Into<String>, why: impl Into<String>) {
+        self.add_once(Severity::Error, path.into(), why.into());
+    }
+
+    /// Warns, unless the same was said before.
+    pub(crate) fn warn_once(&mut self, path: impl Into<String>, why: impl Into<String>) {
+        self.add_once(Severity::Warning, path.into(), why.into());
+    }
+
+    fn add_once(&mut self, severity: Severity, path: String, why: String) {
+        if !self.all.iter().any(|finding| finding.path == path && finding.why == why) {
+            self.add(severity, path, why, false);
+        }
+    }
+
     pub(crate) fn into_all(self) -> Vec<Finding> {
         self.all
     }
@@ -65,14 +84,15 @@ impl Findings {
 /// Findings with the file and line of what they are about.
 pub(crate) fn to_problems(resources: &Resources, findings: &[Finding]) -> Vec<Problem> {
     let gateways = resources.gateways.iter().map(|g| ((GATEWAY, &g.name), &g.origin));
-    let origins: HashMap<(&str, &ObjectName), &Arc<Origin>> = gateways.collect();
+    let ingresses = resources.ingresses.iter().map(|i| ((INGRESS, &i.resource.name), &i.origin));
+    let origins: HashMap<(&str, &ObjectName), &Arc<Origin>> = gateways.chain(ingresses).collect();
     let problem = |finding: &Finding| {
         let object = &finding.object;
         let name = ObjectName::new(&*object.namespace, &*object.name);
         let origin = origins.get(&(&*object.kind, &name))?;
         Some(Problem {
             file: origin.file.clone(),
-            line: origin.lines.of(&finding.path),
+            line: origin.lines.of(&in_document(&finding.path)),
             path: finding.path.clone(),
             why: finding.why.clone(),
             severity: finding.severity,
@@ -82,7 +102,13 @@ pub(crate) fn to_problems(resources: &Resources, findings: &[Finding]) -> Vec<Pr
     findings.iter().filter_map(problem).collect()
 }
 
-/// The host names that pools name, ExternalName Services among them.
+/// Names of annotations have dots of their own, and stand in brackets.
+fn in_document(path: &str) -> Cow<'_, str> {
+    let name = path.strip_prefix("metadata.annotations[").and_then(|name| name.strip_suffix(']'));
+    name.map_or(path.into(), |name| format!("metadata.annotations.{name}").into())
+}
+
+/// The host names that pools and backends name, ExternalName Services among them.
 pub(crate) fn host_names(resources: &Resources) -> BTreeSet<String> {
     let outside = |gateway: &Gateway, service: &ServiceRef| {
         let namespace = service.namespace.as_deref().unwrap_or(&gateway.name.namespace);
@@ -99,11 +125,22 @@ pub(crate) fn host_names(resources: &Resources) -> BTreeSet<String> {
             }
         }
     }
+    for item in &resources.ingresses {
+        let namespace = &item.resource.name.namespace;
+        for backend in item.resource.backends() {
+            if let IngressBackend::Service { name, .. } = backend
+                && let name = ObjectName::new(&**namespace, name.as_str())
+                && let Some(service) = resources.services.get(&name)
+            {
+                names.extend(service.external.clone());
+            }
+        }
+    }
     names.retain(|name| tidegate_model::Hostname::new(name.trim_end_matches('.')).is_ok());
     names
 }
 
-/// The Secrets that gateways name.
+/// The Secrets that gateways and Ingresses name.
 pub(crate) fn secret_names(resources: &Resources) -> HashSet<ObjectName> {
     let mut names = HashSet::new();
     for gateway in &resources.gateways {
@@ -112,6 +149,12 @@ pub(crate) fn secret_names(resources: &Resources) -> HashSet<ObjectName> {
             let own = &*gateway.name.namespace;
             let namespace = certificate.secret_namespace.as_deref().unwrap_or(own);
             names.insert(ObjectName::new(namespace, certificate.secret_name.as_str()));
+        }
+    }
+    for item in &resources.ingresses {
+        let ingress = &item.resource;
+        for secret in ingress.tls.iter().filter_map(|tls| tls.secret.as_deref()) {
+            names.insert(ObjectName::new(&*ingress.name.namespace, secret));
         }
     }
     names

@@ -1,6 +1,6 @@
 //! The translation of one gateway after the other.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tidegate_model::{Frontend, Gateway, Listener, ObjectName, Pool, Settings, Snapshot, Target};
@@ -10,6 +10,7 @@ use crate::places::Places;
 use crate::resources::{self, Resources};
 use crate::translate::addresses::known_listeners;
 use crate::translate::findings::{Finding, Findings, GATEWAY};
+use crate::translate::ingress::{Addresses, IngressOptions, Ingresses};
 use crate::translate::listeners::Listeners;
 use crate::translate::members::pool;
 use crate::translate::reuse::Reuse;
@@ -23,6 +24,9 @@ use crate::translate::{GatewayConditions, Outcome};
 pub(crate) struct Translator {
     places: Places,
     gateways: HashMap<ObjectName, Done>,
+    ingresses: Option<Ingresses>,
+    ingress_parts: Parts,
+    ingress_gateway: Option<Arc<Gateway>>,
     last: Arc<Snapshot>,
 }
 
@@ -33,6 +37,24 @@ pub(super) struct Parts {
     pub(super) settings: Reuse<Box<str>, Settings>,
     pub(super) targets: Reuse<(Box<str>, Box<str>), Target>,
     pub(super) listeners: Reuse<Box<str>, Listener>,
+}
+
+impl Parts {
+    /// This translation is the last one from now on.
+    fn turn(&mut self) {
+        self.pools.turn();
+        self.settings.turn();
+        self.targets.turn();
+        self.listeners.turn();
+    }
+}
+
+/// The gateway, in the last one's place if it is equal.
+fn shared(gateway: Gateway, last: Option<Arc<Gateway>>) -> Arc<Gateway> {
+    match last {
+        Some(last) if *last == gateway => last,
+        _ => Arc::new(gateway),
+    }
 }
 
 /// A gateway that was translated.
@@ -83,12 +105,25 @@ pub(super) fn not_granted(kind: &str, object: &ObjectName) -> String {
 
 impl Translator {
     /// Frontends listen where `places` says.
-    pub(crate) fn new(places: Places) -> Self {
-        Self { places, gateways: HashMap::new(), last: Arc::default() }
+    /// Ingresses are translated if it is said how.
+    pub(crate) fn new(places: Places, ingresses: Option<IngressOptions>) -> Self {
+        Self {
+            places,
+            gateways: HashMap::new(),
+            ingresses: ingresses.map(Ingresses::new),
+            ingress_parts: Parts::default(),
+            ingress_gateway: None,
+            last: Arc::default(),
+        }
     }
 
     /// From now on frontends listen where `places` says.
     pub(crate) fn set_places(&mut self, places: Places) {
+        if let Some(ingresses) = &mut self.ingresses {
+            let (places, gateway) = (places.clone(), ingresses.options().gateway.clone());
+            let place = move |port| places.of(&gateway, "", None, port);
+            ingresses.set_addresses(Addresses::new(place));
+        }
         self.places = places;
     }
 
@@ -116,11 +151,22 @@ impl Translator {
             gateways.push(done.gateway.clone());
             self.gateways.insert(source.name.clone(), done);
         }
+        let (mut ours, mut ingress_ports) = (Vec::new(), BTreeSet::new());
+        if let Some(ingresses) = &mut self.ingresses {
+            let translated = ingresses.translate(&mut self.ingress_parts, resources, &taken);
+            self.ingress_parts.turn();
+            let last = self.ingress_gateway.take();
+            self.ingress_gateway = translated.gateway.map(|gateway| shared(gateway, last));
+            gateways.extend(self.ingress_gateway.clone());
+            findings.extend(translated.findings);
+            (ours, ingress_ports) = (translated.ours, translated.ports);
+        }
         let snapshot = Snapshot { gateways };
         if *self.last != snapshot {
             self.last = Arc::new(snapshot);
         }
-        Outcome { snapshot: self.last.clone(), findings, gateways: conditions }
+        let (snapshot, ingresses) = (self.last.clone(), ours);
+        Outcome { snapshot, findings, gateways: conditions, ingresses, ingress_ports }
     }
 
     /// Translates one gateway. `taken` has the sockets of those before it.
@@ -143,14 +189,8 @@ impl Translator {
         let mut context = Context { name, spec, resources, uses: &uses, places, refused };
         find_unsupported(&mut context, &mut findings);
         let gateway = parts_of(&context, &mut parts, taken, &mut findings);
-        let gateway = match last {
-            Some(last) if *last == gateway => last,
-            _ => Arc::new(gateway),
-        };
-        parts.pools.turn();
-        parts.settings.turn();
-        parts.targets.turn();
-        parts.listeners.turn();
+        let gateway = shared(gateway, last);
+        parts.turn();
         let findings = findings.into_all();
         let conditions = Arc::new(GatewayConditions::of(name, Some(&gateway), &findings));
         let resource = source.resource.clone();

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tidegate_model::{Hostname, Member, MemberState, ObjectName, Pool};
 
 use crate::api::{BackendAddress, BackendAddressPool, ServiceRef};
+use crate::resources::{Resolution, Service, Slice};
 use crate::translate::findings::Findings;
 use crate::translate::gateway::{Context, not_granted};
 
@@ -34,8 +36,8 @@ type Place = (IpAddr, Option<u16>, Option<Box<str>>);
 
 /// Members without repeats; of two states of one member the better counts.
 #[derive(Default)]
-struct Members {
-    all: Vec<Member>,
+pub(super) struct Members {
+    pub(super) all: Vec<Member>,
     places: HashMap<Place, usize>,
 }
 
@@ -91,20 +93,44 @@ impl Members {
             Ok(host) => host,
             Err(error) => return findings.refuse(path, format!("{name:?}: {error}")),
         };
-        let Some(answer) = context.uses.name(context.resources, name) else {
-            return;
-        };
+        let answer = context.uses.name(context.resources, name);
+        if let Some(why) = answer.and_then(|answer| self.add_answer(answer, name, &host, port)) {
+            findings.warn(path, why);
+        }
+    }
+
+    /// The addresses of a host name as far as they are known; what is wrong with it.
+    pub(super) fn add_answer(
+        &mut self,
+        answer: &Resolution,
+        name: &str,
+        host: &Hostname,
+        port: Option<u16>,
+    ) -> Option<String> {
         for &address in &answer.addresses {
             let fqdn = Some(host.as_str().into());
             self.push(Member { address, port, fqdn, state: MemberState::Ready });
         }
-        if let Some(error) = &answer.error {
-            let kept = match answer.addresses.len() {
-                0 => "it has no members".to_owned(),
-                count => format!("its last {count} addresses stay"),
+        let error = answer.error.as_ref()?;
+        let kept = match answer.addresses.len() {
+            0 => "it has no members".to_owned(),
+            count => format!("its last {count} addresses stay"),
+        };
+        Some(format!("{name} cannot be looked up: {error}; {kept}"))
+    }
+
+    /// The endpoints of a Service on its port with this name; whether there are any.
+    pub(super) fn add_endpoints(&mut self, slices: &[Arc<Slice>], port: &str) -> bool {
+        let before = self.all.len();
+        for slice in slices {
+            let Some((_, number)) = slice.ports.iter().find(|(name, _)| name == port) else {
+                continue;
             };
-            findings.warn(path, format!("{name} cannot be looked up: {error}; {kept}"));
+            for &(address, state) in &slice.endpoints {
+                self.push(Member { address, port: Some(*number), fqdn: None, state });
+            }
         }
+        self.all.len() > before
     }
 
     fn add_service(
@@ -138,31 +164,33 @@ impl Members {
             };
             return self.add_name(context, outside, port, path, findings);
         }
-        let port = service.ports.iter().find(|(name, number)| match &source.port {
-            IntOrString::Int(wanted) => wanted == number,
-            IntOrString::String(wanted) => wanted == name,
-        });
-        let Some((port, _)) = port else {
-            let has = service.ports.iter().map(|(name, number)| match &**name {
-                "" => number.to_string(),
-                name => format!("{number} ({name})"),
-            });
-            let has = has.collect::<Vec<_>>().join(", ");
-            let why = format!("Service {name} has no such port; it has {has}");
-            return findings.unresolved(format!("{path}.port"), why);
-        };
         let slices = context.uses.slices(context.resources, &name);
-        let before = self.all.len();
-        for slice in slices {
-            let Some((_, number)) = slice.ports.iter().find(|(name, _)| name == port) else {
-                continue;
-            };
-            for &(address, state) in &slice.endpoints {
-                self.push(Member { address, port: Some(*number), fqdn: None, state });
+        match find_port(&name, service, &source.port) {
+            Err(why) => findings.unresolved(format!("{path}.port"), why),
+            Ok((port, _)) if !self.add_endpoints(slices, port) => {
+                findings.warn(path, format!("Service {name} has no endpoints on this port"));
             }
-        }
-        if self.all.len() == before {
-            findings.warn(path, format!("Service {name} has no endpoints on this port"));
+            Ok(_) => {}
         }
     }
+}
+
+/// The port of a Service by name or number, or why there is none.
+pub(super) fn find_port<'a>(
+    name: &ObjectName,
+    service: &'a Service,
+    wanted: &IntOrString,
+) -> Result<&'a (String, i32), String> {
+    let found = service.ports.iter().find(|(name, number)| match wanted {
+        IntOrString::Int(wanted) => wanted == number,
+        IntOrString::String(wanted) => wanted == name,
+    });
+    found.ok_or_else(|| {
+        let has = service.ports.iter().map(|(name, number)| match &**name {
+            "" => number.to_string(),
+            name => format!("{number} ({name})"),
+        });
+        let has = has.collect::<Vec<_>>().join(", ");
+        format!("Service {name} has no such port; it has {has}")
+    })
 }

@@ -10,6 +10,7 @@ mod certificates;
 mod conditions;
 mod findings;
 mod gateway;
+mod ingress;
 mod listeners;
 mod members;
 mod reuse;
@@ -19,12 +20,14 @@ mod tests;
 mod uses;
 
 pub use conditions::{GatewayCondition, GatewayConditions};
-pub(crate) use findings::{Finding, host_names, secret_names, to_problems};
+pub(crate) use findings::{Finding, GATEWAY, INGRESS, host_names, secret_names, to_problems};
 pub(crate) use gateway::Translator;
+pub(crate) use ingress::{Addresses, IngressOptions, WithoutClass};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tidegate_model::Snapshot;
+use tidegate_model::{ObjectName, Snapshot};
 
 /// What resources come to.
 #[derive(Debug)]
@@ -32,4 +35,8 @@ pub(crate) struct Outcome {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) gateways: Vec<Arc<GatewayConditions>>,
+    /// The Ingresses that are ours, right or wrong.
+    pub(crate) ingresses: Vec<ObjectName>,
+    /// Ports that they are to be served on.
+    pub(crate) ingress_ports: BTreeSet<u16>,
 }

@@ -52,7 +52,8 @@ fn outcome(text: &str) -> String {
     let mut files = Files::new(vec![file]);
     files.read_first().unwrap();
     let (resources, mut problems) = files.resources();
-    let outcome = Translator::new(Places::Own(IpAddr::from([127, 0, 0, 1]))).translate(&resources);
+    let outcome =
+        Translator::new(Places::Own(IpAddr::from([127, 0, 0, 1])), None).translate(&resources);
     problems.extend(to_problems(&resources, &outcome.findings));
     problems.sort();
     for problem in &mut problems {
@@ -275,7 +276,7 @@ fn what_stays_equal_stays_the_same_in_memory() {
     std::fs::write(&file, DOCUMENT).unwrap();
     let mut files = Files::new(vec![file.clone()]);
     files.read_first().unwrap();
-    let mut translator = Translator::new(Places::Own(IpAddr::from([127, 0, 0, 1])));
+    let mut translator = Translator::new(Places::Own(IpAddr::from([127, 0, 0, 1])), None);
     let first = translator.translate(&files.resources().0).snapshot;
     assert!(std::sync::Arc::ptr_eq(&first, &translator.translate(&files.resources().0).snapshot));
     std::fs::write(&file, DOCUMENT.replace("'*.a.example'", "'*.b.example'")).unwrap();
