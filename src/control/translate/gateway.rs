@@ -94,13 +94,13 @@ impl Translator {
             gateways.push(gateway);
         }
         let mut ours = Vec::new();
-        if let Some(mut ingresses) = self.ingresses.take() {
-            let translated = ingresses.translate(self, resources, &taken);
-            let share = |gateway| self.gateways.share(ingresses.options().gateway.clone(), gateway);
+        if let Some(ingresses) = &mut self.ingresses {
+            let taken = taken.into_iter().map(|(address, name)| (address, name.clone())).collect();
+            let translated = ingresses.translate(resources, &taken);
+            let share = |gateway: Gateway| self.gateways.share(gateway.name.clone(), gateway);
             gateways.extend(translated.gateway.map(share));
             all_findings.extend(translated.findings);
             ours = translated.ours;
-            self.ingresses = Some(ingresses);
         }
         self.pools.turn();
         self.settings.turn();

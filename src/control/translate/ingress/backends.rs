@@ -11,10 +11,10 @@ use tidegate_model::{
 };
 
 use crate::resources::{Ingress, IngressBackend, Resources, Service};
-use crate::translate::Translator;
 use crate::translate::findings::Findings;
 use crate::translate::ingress::IngressOptions;
 use crate::translate::ingress::annotations::Annotations;
+use crate::translate::ingress::gateway::Parts;
 use crate::translate::members::{Members, find_port};
 
 /// What Application Gateway's ingress controller gives requests and draining.
@@ -49,7 +49,7 @@ impl<'a> Backends<'a> {
     /// rule that leads here, for probes.
     pub(super) fn leaf(
         &mut self,
-        translator: &mut Translator,
+        parts: &mut Parts,
         source: &Source<'_>,
         backend: &IngressBackend,
         host: Option<&Hostname>,
@@ -79,16 +79,15 @@ impl<'a> Backends<'a> {
         if let Some(target) = self.targets.get(&made) {
             return Leaf::Forward(target.clone());
         }
-        let (pool, told) = self.pool(translator, &key, port);
+        let (pool, told) = self.pool(parts, &key, port);
         if let Some(why) = told {
             findings.warn(&path, why);
         }
         let settings = settings(source, &key, host);
-        let gateway = &self.options.gateway;
         let names = (pool.name.clone(), settings.name.clone());
-        let settings = translator.settings.share((gateway.clone(), names.1.clone()), settings);
+        let settings = parts.settings.share(names.1.clone(), settings);
         let target = Target { pool, settings };
-        let target = translator.targets.share((gateway.clone(), names.0, names.1), target);
+        let target = parts.targets.share(names, target);
         self.targets.insert(made, target.clone());
         Leaf::Forward(target)
     }
@@ -134,7 +133,7 @@ impl<'a> Backends<'a> {
     /// The pool of a Service's port, and what is to be said of it.
     fn pool(
         &mut self,
-        translator: &mut Translator,
+        parts: &mut Parts,
         key: &ServicePort,
         port: &str,
     ) -> (Arc<Pool>, Option<String>) {
@@ -151,7 +150,7 @@ impl<'a> Backends<'a> {
         // Names of Kubernetes have no slash, so no two Services have the same.
         let name: Box<str> = format!("{}/{}/{}", key.0.namespace, key.0.name, key.1).into();
         let pool = Pool { name: name.clone(), members: members.all };
-        let pool = translator.pools.share((self.options.gateway.clone(), name), pool);
+        let pool = parts.pools.share(name, pool);
         self.pools.insert(key.clone(), pool.clone());
         (pool, told)
     }
@@ -169,18 +168,18 @@ impl<'a> Backends<'a> {
     /// A member is gone when its Service has it no more, not when an Ingress stops naming it.
     pub(super) fn all_pools(
         mut self,
-        translator: &mut Translator,
+        parts: &mut Parts,
         remembered: &mut BTreeSet<ServicePort>,
     ) -> Vec<Arc<Pool>> {
         remembered.extend(self.pools.keys().cloned());
-        remembered.retain(|key| self.is_there(translator, key));
+        remembered.retain(|key| self.is_there(parts, key));
         let mut pools: Vec<Arc<Pool>> = self.pools.into_values().collect();
         pools.sort_by(|a, b| a.name.cmp(&b.name));
         pools
     }
 
     /// Whether the port is still there; makes its pool.
-    fn is_there(&mut self, translator: &mut Translator, key: &ServicePort) -> bool {
+    fn is_there(&mut self, parts: &mut Parts, key: &ServicePort) -> bool {
         if self.pools.contains_key(key) {
             return true;
         }
@@ -189,7 +188,7 @@ impl<'a> Backends<'a> {
             find_port(&key.0, service, &wanted).ok().map(|(name, _)| name.clone())
         });
         let Some(port) = found else { return false };
-        self.pool(translator, key, &port);
+        self.pool(parts, key, &port);
         true
     }
 }

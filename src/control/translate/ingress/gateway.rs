@@ -6,24 +6,45 @@ use std::sync::Arc;
 
 use tidegate_model::{
     Action, Frontend, Gateway, HostPattern, KnownListener, Leaf, Listener, ObjectName, PathMap,
-    Priority, Protocol, Rule,
+    Pool, Priority, Protocol, Rule, Settings, Target,
 };
 
 use crate::resources::Resources;
+use crate::translate::Finding;
 use crate::translate::findings::{Findings, INGRESS};
 use crate::translate::ingress::annotations::Annotations;
 use crate::translate::ingress::backends::{Backends, ServicePort, Source as Named};
 use crate::translate::ingress::plan::{Entry, Plan, Site, Source};
 use crate::translate::ingress::{IngressOptions, class, paths, tls};
-use crate::translate::{Finding, Translator};
+use crate::translate::reuse::Reuse;
 
 /// Translates Ingresses.
 #[derive(Debug)]
 pub(crate) struct Ingresses {
     options: IngressOptions,
+    parts: Parts,
     /// Ports of Services that a rule has led to since we run: their members keep tunnels that came
     /// by rules which are gone.
     remembered: BTreeSet<ServicePort>,
+}
+
+/// Parts of the gateway, handed out again where they are equal.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    pub(super) pools: Reuse<Box<str>, Pool>,
+    pub(super) settings: Reuse<Box<str>, Settings>,
+    pub(super) targets: Reuse<(Box<str>, Box<str>), Target>,
+    pub(super) listeners: Reuse<Box<str>, Listener>,
+}
+
+impl Parts {
+    /// This translation is the last one from now on.
+    fn turn(&mut self) {
+        self.pools.turn();
+        self.settings.turn();
+        self.targets.turn();
+        self.listeners.turn();
+    }
 }
 
 /// What Ingresses come to.
@@ -43,19 +64,27 @@ struct Fallback {
 
 impl Ingresses {
     pub(crate) fn new(options: IngressOptions) -> Self {
-        Self { options, remembered: BTreeSet::new() }
-    }
-
-    pub(crate) fn options(&self) -> &IngressOptions {
-        &self.options
+        Self { options, parts: Parts::default(), remembered: BTreeSet::new() }
     }
 
     /// Translates all that are ours. `taken` has the sockets of other gateways.
     pub(crate) fn translate(
         &mut self,
-        translator: &mut Translator,
         resources: &Resources,
-        taken: &HashMap<SocketAddr, &ObjectName>,
+        taken: &HashMap<SocketAddr, ObjectName>,
+    ) -> Translated {
+        let mut parts = std::mem::take(&mut self.parts);
+        let translated = self.gateway(&mut parts, resources, taken);
+        parts.turn();
+        self.parts = parts;
+        translated
+    }
+
+    fn gateway(
+        &mut self,
+        parts: &mut Parts,
+        resources: &Resources,
+        taken: &HashMap<SocketAddr, ObjectName>,
     ) -> Translated {
         let mut findings = Vec::new();
         let ingresses = class::ours(resources, &self.options, &mut findings);
@@ -67,15 +96,14 @@ impl Ingresses {
             sources.push(Source { ingress, annotations, tls, findings });
         }
         let mut backends = Backends::new(resources, &self.options);
-        let default = default(translator, &mut backends, &mut sources);
+        let default = default(parts, &mut backends, &mut sources);
         let mut plan = Plan::new(self.options.https_port);
-        let hostless = place_rules(translator, &mut backends, &mut sources, &mut plan);
+        let hostless = place_rules(parts, &mut backends, &mut sources, &mut plan);
         place_rest(&mut sources, &mut plan, &default, &hostless);
         tell_idle_redirects(&mut sources, &plan);
 
-        let (frontends, listeners) =
-            self.frontends(translator, &mut sources, &plan, &default, taken);
-        let pools = backends.all_pools(translator, &mut self.remembered);
+        let (frontends, listeners) = self.frontends(parts, &mut sources, &plan, &default, taken);
+        let pools = backends.all_pools(parts, &mut self.remembered);
         let name = self.options.gateway.clone();
         let gateway = Gateway { name, frontends, pools, listeners };
         let ours: Vec<ObjectName> = sources.iter().map(|s| s.ingress.name.clone()).collect();
@@ -85,11 +113,11 @@ impl Ingresses {
 
     fn frontends(
         &self,
-        translator: &mut Translator,
+        parts: &mut Parts,
         sources: &mut [Source<'_>],
         plan: &Plan,
         default: &Fallback,
-        taken: &HashMap<SocketAddr, &ObjectName>,
+        taken: &HashMap<SocketAddr, ObjectName>,
     ) -> (Vec<Frontend>, Vec<KnownListener>) {
         let ranked = are_ranked(sources);
         let mut known = Vec::new();
@@ -140,8 +168,7 @@ impl Ingresses {
                     certificate: site.certificate.clone(),
                     rule,
                 };
-                let key = (self.options.gateway.clone(), listener.name.clone());
-                listeners.push(translator.listeners.share(key, listener));
+                listeners.push(parts.listeners.share(listener.name.clone(), listener));
             }
             // What it checks was checked; a port of which no site can be served stays closed.
             frontends.extend(Frontend::new(address, listeners));
@@ -156,11 +183,7 @@ fn listener_name(port: u16, host: Option<&HostPattern>) -> Box<str> {
 }
 
 /// The default backend of the oldest Ingress that has one.
-fn default(
-    translator: &mut Translator,
-    backends: &mut Backends<'_>,
-    sources: &mut [Source<'_>],
-) -> Fallback {
+fn default(parts: &mut Parts, backends: &mut Backends<'_>, sources: &mut [Source<'_>]) -> Fallback {
     let mut first: Option<Fallback> = None;
     for owner in 0..sources.len() {
         let Some(backend) = &sources[owner].ingress.default_backend else {
@@ -175,7 +198,7 @@ fn default(
         let source = &mut sources[owner];
         let named = Named { ingress: source.ingress, annotations: &source.annotations };
         let (path, findings) = ("spec.defaultBackend", &mut source.findings);
-        let leaf = backends.leaf(translator, &named, backend, None, path, findings);
+        let leaf = backends.leaf(parts, &named, backend, None, path, findings);
         first = Some(Fallback { leaf, owner: Some(owner) });
     }
     first.unwrap_or(Fallback { leaf: Leaf::NotFound, owner: None })
@@ -183,7 +206,7 @@ fn default(
 
 /// Places every rule; those without a host are given back.
 fn place_rules(
-    translator: &mut Translator,
+    parts: &mut Parts,
     backends: &mut Backends<'_>,
     sources: &mut [Source<'_>],
     plan: &mut Plan,
@@ -204,7 +227,7 @@ fn place_rules(
                     }
                 },
             };
-            let entries = entries(translator, backends, &mut sources[owner], index, host.as_ref());
+            let entries = entries(parts, backends, &mut sources[owner], index, host.as_ref());
             if host.is_none() {
                 hostless.extend(entries.iter().map(|entry| (owner, entry.clone())));
             }
@@ -229,7 +252,7 @@ fn place_rules(
 
 /// The paths of a rule.
 fn entries(
-    translator: &mut Translator,
+    parts: &mut Parts,
     backends: &mut Backends<'_>,
     source: &mut Source<'_>,
     rule: usize,
@@ -249,7 +272,7 @@ fn entries(
         };
         let named = Named { ingress, annotations: &source.annotations };
         let backend = format!("{field}.backend");
-        let leaf = backends.leaf(translator, &named, &path.backend, name, &backend, findings);
+        let leaf = backends.leaf(parts, &named, &path.backend, name, &backend, findings);
         let its = &ingress.name;
         let name = format!("{}/{}/rule-{rule}-path-{index}", its.namespace, its.name).into();
         entries.push(Entry { pattern, name, leaf, field });
