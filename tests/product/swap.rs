@@ -180,7 +180,7 @@ async fn a_tunnel_outlives_the_certificate_of_its_listener() {
         gateway.status().await["revision"].as_u64().unwrap() > before
     })
     .await;
-    assert!(gateway.log().contains("there is no Secret default/gone"), "{}", gateway.log());
+    until("it says why", async || gateway.log().contains("there is no Secret default/gone")).await;
     let changed = Instant::now();
     while changed.elapsed() < Duration::from_secs(2) {
         assert!(echoes().await, "ended after {:?}", changed.elapsed());

@@ -1,6 +1,6 @@
 //! From our Ingresses to one gateway.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use tidegate_model::{
@@ -288,15 +288,14 @@ fn place_rest(
         place(sources, plan, owner, None, None, None);
     }
     let mut only: Vec<(usize, String, HostPattern)> = Vec::new();
+    let mut seen = HashSet::new();
     for (owner, source) in sources.iter().enumerate() {
         for item in &source.tls {
-            let new = item.hosts.iter().enumerate().filter(|(_, host)| {
-                !plan.has(host) && !only.iter().any(|(_, _, other)| other == *host)
-            });
-            let new = new.map(|(place, host)| {
-                (owner, format!("{}.hosts[{place}]", item.path), host.clone())
-            });
-            only.extend(new.collect::<Vec<_>>());
+            for (place, host) in item.hosts.iter().enumerate() {
+                if !plan.has(host) && seen.insert(host.clone()) {
+                    only.push((owner, format!("{}.hosts[{place}]", item.path), host.clone()));
+                }
+            }
         }
     }
     for (owner, path, host) in only {
@@ -321,9 +320,7 @@ fn place_rest(
 /// A redirect needs TLS to lead to.
 fn tell_idle_redirects(sources: &mut [Source<'_>], plan: &Plan) {
     for (owner, source) in sources.iter_mut().enumerate() {
-        let mut sites = plan.sites.values().filter(|site| site.owners.contains(&owner));
-        let secure = sites.any(|site| site.protocol == Protocol::Https);
-        if source.annotations.ssl_redirect && !secure {
+        if source.annotations.ssl_redirect && !plan.has_tls(owner) {
             let path = source.annotations.place("ssl-redirect");
             source.findings.warn(path, "it has no effect: no host of this Ingress has TLS");
         }

@@ -39,7 +39,9 @@ pub(super) fn pattern(
     };
     let text = if source.path.is_empty() { "/" } else { text };
     PathPattern::new(matching, text)
-        .map_err(|error| findings.refuse(format!("{path}.path"), format!("{text:?}: {error}")))
+        .map_err(|error| {
+            findings.refuse(format!("{path}.path"), format!("{:?}: {error}", source.path))
+        })
         .ok()
 }
 

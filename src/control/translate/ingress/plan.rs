@@ -1,6 +1,6 @@
 //! Sites: what is served for a host on a port, merged from all Ingresses that say something of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tidegate_model::{
@@ -51,6 +51,10 @@ pub(super) struct Plan {
     pub(super) sites: BTreeMap<SiteKey, Site>,
     /// The port that serves a host by TLS, or would if the certificate were right.
     tls_ports: HashMap<Option<HostPattern>, u16>,
+    /// The hosts of all sites.
+    hosts: HashSet<HostPattern>,
+    /// Ingresses with a site by TLS, programmed or not.
+    secure: HashSet<usize>,
     /// What is spoken on a port: what the first Ingress that uses it speaks.
     protocols: HashMap<u16, Protocol>,
     /// The port that clients are sent to for 443.
@@ -123,6 +127,10 @@ impl Plan {
             source.findings.refuse_once(path, why);
             return false;
         }
+        self.hosts.extend(key.1.clone());
+        if protocol == Protocol::Https {
+            self.secure.insert(owner);
+        }
         let site = self.sites.entry(key).or_insert_with(|| Site {
             protocol,
             certificate: None,
@@ -149,7 +157,12 @@ impl Plan {
 
     /// Whether any port has something for a host.
     pub(super) fn has(&self, host: &HostPattern) -> bool {
-        self.sites.keys().any(|(_, its)| its.as_ref() == Some(host))
+        self.hosts.contains(host)
+    }
+
+    /// Whether an Ingress has any host with TLS.
+    pub(super) fn has_tls(&self, owner: usize) -> bool {
+        self.secure.contains(&owner)
     }
 }
 
