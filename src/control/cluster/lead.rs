@@ -1,32 +1,25 @@
 //! What one replica does for all: Services, statuses, events and shared keys.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use k8s_openapi::api::core::v1::{ObjectReference, Pod, Service};
-use k8s_openapi::api::networking::v1::Ingress;
-use k8s_openapi::jiff::Timestamp;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
 use kube::{Api, Client};
 use kube_lease_manager::LeaseManagerBuilder;
 use serde_json::{Value, json};
-use tidegate_model::{Gateway, ObjectName};
+use tidegate_model::ObjectName;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use crate::api::{ApplicationGateway, GatewayStatus};
-use crate::cluster::events::{self, Note, Told};
+use crate::api::GatewayStatus;
+use crate::cluster::events::Told;
 use crate::cluster::reconcile::Judged;
 use crate::cluster::start::ingress_gateway;
-use crate::cluster::{ClusterOptions, Feedback, keys, services, status};
-use crate::problem::Severity;
-use crate::translate::Finding;
+use crate::cluster::{ClusterOptions, Feedback, keys};
 
-/// Who owns the fields that are written by server-side apply.
-const FIELD_MANAGER: &str = "tidegate";
 /// Seconds after which another replica takes over from a leader that has gone silent.
 const LEASE_SECONDS: u64 = 15;
 /// Seconds before that when a leader renews its lease.
@@ -36,10 +29,22 @@ const LOOK: Duration = Duration::from_secs(30);
 /// The least time between two rounds of writing, so that a flapping member does not become a
 /// stream of writes.
 const ROUND: Duration = Duration::from_millis(200);
-/// Status writes in one round, at most; the rest follows in the next.
-const WRITES: usize = 100;
-/// Requests under way at once.
-const AT_ONCE: usize = 8;
+
+/// What is left after a round of writing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Left {
+    /// There was more than one round writes.
+    pub(super) more: bool,
+    /// Something could not be written.
+    pub(super) failed: bool,
+}
+
+impl std::ops::BitOrAssign for Left {
+    fn bitor_assign(&mut self, other: Self) {
+        self.more |= other.more;
+        self.failed |= other.failed;
+    }
+}
 
 /// What a leader works with.
 pub(super) struct Leader {
@@ -47,14 +52,14 @@ pub(super) struct Leader {
     pub(super) options: Arc<ClusterOptions>,
     pub(super) judged: watch::Receiver<Arc<Judged>>,
     pub(super) feedback: watch::Receiver<Arc<Feedback>>,
-    told: Told,
+    pub(super) told: Told,
     /// What was written last, for as long as the watch has not brought it back.
-    written: HashMap<ObjectName, (GatewayStatus, GatewayStatus)>,
-    owner: Option<Value>,
-    ingress_gateway: ObjectName,
+    pub(super) written: HashMap<ObjectName, (GatewayStatus, GatewayStatus)>,
+    pub(super) owner: Option<Value>,
+    pub(super) ingress_gateway: ObjectName,
     keys_due: Option<Instant>,
     /// Addresses of the nodes that our pods are on.
-    nodes: Vec<String>,
+    pub(super) nodes: Vec<String>,
     nodes_due: Option<Instant>,
 }
 
@@ -111,241 +116,29 @@ impl Leader {
         loop {
             let judged = self.judged.borrow_and_update().clone();
             let feedback = self.feedback.borrow_and_update().clone();
-            let mut again = false;
+            let mut left = Left::default();
             // What no table has been made of yet is not told as if it were served.
             if judged.number > 0 {
                 if self.owner.is_none() {
                     self.owner = owner(&self.client, &self.options).await;
                 }
-                again |= self.services(&judged).await;
+                left.failed |= self.services(&judged).await;
                 if feedback.applied >= judged.number {
-                    again |= self.statuses(&judged, &feedback).await;
+                    left |= self.statuses(&judged, &feedback).await;
                     self.events(&judged).await;
                 }
                 self.keys().await;
             }
             tokio::time::sleep(wait).await;
-            if again {
-                // What failed may well fail again.
-                wait = (wait * 2).min(LOOK);
+            // What failed may well fail again.
+            wait = if left.failed { (wait * 2).min(LOOK) } else { ROUND };
+            if left.failed || left.more {
                 continue;
             }
-            wait = ROUND;
             tokio::select! {
                 changed = self.judged.changed() => if changed.is_err() { return true },
                 changed = self.feedback.changed() => if changed.is_err() { return true },
                 () = tokio::time::sleep(LOOK) => {}
-            }
-        }
-    }
-
-    /// Makes the Services be what they should; whether something failed.
-    async fn services(&mut self, judged: &Judged) -> bool {
-        let Some(template) = self.options.services.clone() else { return false };
-        let mut wanted: Vec<services::Wanted> = judged
-            .gateways
-            .iter()
-            .filter_map(|gateway| Some((&gateway.name, gateway.resource.as_ref()?)))
-            .flat_map(|(name, resource)| services::wanted(name, &resource.spec))
-            .collect();
-        if !judged.ingress_ports.is_empty() {
-            wanted.push(services::Wanted {
-                gateway: self.ingress_gateway.clone(),
-                frontend: "".into(),
-                ports: judged.ingress_ports.clone(),
-                annotations: BTreeMap::new(),
-                address: None,
-            });
-        }
-        let kept = judged.kept.iter().map(Arc::as_ref);
-        let class = &self.options.class;
-        let plan = services::plan(&wanted, kept, &template, class, self.owner.as_ref());
-        for gateway in &plan.starved {
-            let range = &template.ports;
-            warn!(%gateway, ?range, "no port is left for it: --port-range is too small");
-        }
-        let api: Api<Service> = Api::namespaced(self.client.clone(), &self.options.namespace);
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        let mut failed = false;
-        let applying = plan.apply.into_iter().map(|(name, manifest)| {
-            let (api, params) = (api.clone(), params.clone());
-            async move {
-                let applied = api.patch(&name, &params, &Patch::Apply(manifest)).await;
-                (name, applied.map(drop))
-            }
-        });
-        let mut applying = futures_util::stream::iter(applying).buffer_unordered(AT_ONCE);
-        while let Some((service, outcome)) = applying.next().await {
-            match outcome {
-                Ok(()) => debug!(service, "applied"),
-                Err(error) => {
-                    warn!(service, %error, "cannot apply the Service");
-                    failed = true;
-                }
-            }
-        }
-        for service in plan.delete {
-            match api.delete(&service, &DeleteParams::default()).await {
-                Ok(_) => debug!(service, "deleted"),
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => {
-                    warn!(service, %error, "cannot delete the Service");
-                    failed = true;
-                }
-            }
-        }
-        failed
-    }
-
-    /// Writes the statuses that differ; whether some are left, or failed.
-    async fn statuses(&mut self, judged: &Judged, feedback: &Feedback) -> bool {
-        if self.options.services.is_none() {
-            self.look_for_nodes().await;
-        }
-        let served: HashMap<&ObjectName, &Arc<Gateway>> =
-            judged.update.snapshot.gateways.iter().map(|g| (&g.name, g)).collect();
-        let mut addresses: HashMap<&ObjectName, Vec<String>> = HashMap::new();
-        for service in &judged.kept {
-            addresses.entry(&service.gateway).or_default().extend(service.addresses.clone());
-        }
-        let now = Timestamp::now();
-        let mut writes = Vec::new();
-        let mut left = false;
-        for gateway in &judged.gateways {
-            let own = self.addresses(&gateway.name, &addresses);
-            let served = served.get(&gateway.name).map(|gateway| &***gateway);
-            let status = status::status_of(gateway, served, own, feedback, now);
-            let pending = self.written.get(&gateway.name);
-            let current = match pending {
-                Some((observed, written)) if *observed == gateway.observed => written,
-                _ => &gateway.observed,
-            };
-            if *current == status {
-                continue;
-            }
-            if writes.len() == WRITES {
-                left = true;
-                break;
-            }
-            writes.push((gateway.name.clone(), gateway.observed.clone(), status));
-        }
-        left |= self.ingress_statuses(judged, &addresses).await;
-        let client = self.client.clone();
-        let writing = writes.into_iter().map(|(name, observed, status)| {
-            let api: Api<ApplicationGateway> = Api::namespaced(client.clone(), &name.namespace);
-            async move {
-                let patch = Patch::Apply(json!({
-                    "apiVersion": "tidegate.dev/v1alpha1",
-                    "kind": "ApplicationGateway",
-                    "status": &status,
-                }));
-                let params = PatchParams::apply(FIELD_MANAGER).force();
-                let outcome = api.patch_status(&name.name, &params, &patch).await.map(drop);
-                (name, observed, status, outcome)
-            }
-        });
-        let mut writing = futures_util::stream::iter(writing).buffer_unordered(AT_ONCE);
-        while let Some((gateway, observed, status, outcome)) = writing.next().await {
-            match outcome {
-                Ok(()) => drop(self.written.insert(gateway, (observed, status))),
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => {
-                    warn!(%gateway, %error, "cannot write the status");
-                    left = true;
-                }
-            }
-        }
-        left
-    }
-
-    /// Where a gateway is reached.
-    fn addresses(
-        &self,
-        gateway: &ObjectName,
-        services: &HashMap<&ObjectName, Vec<String>>,
-    ) -> Vec<String> {
-        match (&self.options.publish_addresses, &self.options.services) {
-            (published, _) if !published.is_empty() => published.clone(),
-            (_, None) => self.nodes.clone(),
-            (_, Some(_)) => services.get(gateway).cloned().unwrap_or_default(),
-        }
-    }
-
-    /// Writes the addresses of Ingresses; whether some are left, or failed.
-    async fn ingress_statuses(
-        &mut self,
-        judged: &Judged,
-        services: &HashMap<&ObjectName, Vec<String>>,
-    ) -> bool {
-        let addresses = self.addresses(&self.ingress_gateway, services);
-        if addresses.is_empty() {
-            return false;
-        }
-        let differing = judged.ingresses.iter().filter(|its| its.observed != addresses);
-        let differing: Vec<_> = differing.take(WRITES).collect();
-        let mut left = differing.len() == WRITES;
-        let shown: Vec<Value> = addresses
-            .iter()
-            .map(|address| match address.parse::<std::net::IpAddr>() {
-                Ok(ip) => json!({"ip": ip}),
-                Err(_) => json!({"hostname": address}),
-            })
-            .collect();
-        for ingress in differing {
-            let api: Api<Ingress> = Api::namespaced(self.client.clone(), &ingress.name.namespace);
-            let patch = Patch::Apply(json!({
-                "apiVersion": "networking.k8s.io/v1",
-                "kind": "Ingress",
-                "status": {"loadBalancer": {"ingress": shown}},
-            }));
-            let params = PatchParams::apply(FIELD_MANAGER).force();
-            match api.patch_status(&ingress.name.name, &params, &patch).await {
-                Ok(_) => {}
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => {
-                    warn!(ingress = %ingress.name, %error, "cannot write the status");
-                    left = true;
-                }
-            }
-        }
-        left
-    }
-
-    async fn events(&mut self, judged: &Judged) {
-        let gateways = judged.gateways.iter().map(|gateway| gateway.uid.as_str());
-        let ingresses = judged.ingresses.iter().map(|ingress| ingress.uid.as_str());
-        self.told.keep(&gateways.chain(ingresses).collect());
-        for ingress in &judged.ingresses {
-            let about = ObjectReference {
-                api_version: Some("networking.k8s.io/v1".into()),
-                kind: Some("Ingress".into()),
-                namespace: Some(ingress.name.namespace.to_string()),
-                name: Some(ingress.name.name.to_string()),
-                uid: Some(ingress.uid.clone()),
-                ..ObjectReference::default()
-            };
-            for note in self.told.new_ones(&ingress.uid, notes(&ingress.findings)) {
-                events::write(&self.client, &self.options.pod_name, &about, &note).await;
-            }
-        }
-        for gateway in &judged.gateways {
-            let mut notes = notes(&gateway.findings);
-            notes.extend(
-                gateway.unreadable.iter().map(|(path, why)| Note {
-                    reason: "Unreadable",
-                    text: format!("{path}: {why}"),
-                }),
-            );
-            let about = ObjectReference {
-                api_version: Some("tidegate.dev/v1alpha1".into()),
-                kind: Some("ApplicationGateway".into()),
-                namespace: Some(gateway.name.namespace.to_string()),
-                name: Some(gateway.name.name.to_string()),
-                uid: Some(gateway.uid.clone()),
-                ..ObjectReference::default()
-            };
-            for note in self.told.new_ones(&gateway.uid, notes) {
-                events::write(&self.client, &self.options.pod_name, &about, &note).await;
             }
         }
     }
@@ -368,7 +161,7 @@ impl Leader {
     }
 
     /// Finds the nodes that our pods are on.
-    async fn look_for_nodes(&mut self) {
+    pub(super) async fn look_for_nodes(&mut self) {
         if self.nodes_due.is_some_and(|due| Instant::now() < due) {
             return;
         }
@@ -388,18 +181,6 @@ impl Leader {
             Err(error) => warn!(%error, "cannot list our pods to find their nodes"),
         }
     }
-}
-
-fn notes(findings: &[Finding]) -> Vec<Note> {
-    let note = |finding: &Finding| Note {
-        reason: match (finding.severity, finding.unresolved) {
-            (Severity::Warning, _) => "Warning",
-            (Severity::Error, true) => "RefNotFound",
-            (Severity::Error, false) => "Refused",
-        },
-        text: format!("{}: {}", finding.path, finding.why),
-    };
-    findings.iter().map(note).collect()
 }
 
 /// Takes part in the election for as long as the receiver lives.

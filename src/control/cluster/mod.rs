@@ -20,6 +20,7 @@ mod start;
 mod status;
 mod store;
 mod watch;
+mod write;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
