@@ -15,7 +15,7 @@ use crate::{cli, telemetry};
 /// them.
 ///
 /// The files hold the same YAML that kubectl applies: ApplicationGateway, Ingress, IngressClass,
-/// Secret, Service and EndpointSlice. A file that cannot be read any more, or a resource that is
+/// Secret, Service, EndpointSlice and ReferenceGrant. A file that cannot be read any more, or a resource that is
 /// wrong, leaves the last good version serving; the log says `file:line: path: why`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  tidegate serve gateway.yaml secrets/\n  \

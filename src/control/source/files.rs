@@ -205,6 +205,9 @@ fn add(resources: &mut Resources, object: &Object) {
             resources.ingresses.push(IngressItem { resource, origin });
         }
         Content::IngressClass(class) => resources.ingress_classes.push(class.clone()),
+        Content::Grant(grant) => {
+            resources.grants.entry(name.namespace).or_default().push(grant.clone());
+        }
         Content::Secret(secret) => drop(resources.secrets.insert(name, secret.clone())),
         Content::Service(service) => drop(resources.services.insert(name, service.clone())),
         Content::Slice { service, slice } => {

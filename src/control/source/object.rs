@@ -11,13 +11,21 @@ use serde_json::Value;
 use tidegate_model::ObjectName;
 
 use crate::api::ApplicationGateway;
+use crate::grants::Grant;
 use crate::problem::{ObjectRef, Problem, Severity};
 use crate::resources::{Ingress, IngressClass, Origin, Secret, Service, Slice};
 use crate::yaml::{Document, Lines};
 
 /// What is read.
-const KINDS: [&str; 6] =
-    ["ApplicationGateway", "Ingress", "IngressClass", "Secret", "Service", "EndpointSlice"];
+const KINDS: [&str; 7] = [
+    "ApplicationGateway",
+    "Ingress",
+    "IngressClass",
+    "Secret",
+    "Service",
+    "EndpointSlice",
+    "ReferenceGrant",
+];
 
 /// An object by kind, namespace and name.
 #[derive(Clone, Debug)]
@@ -33,6 +41,7 @@ pub(super) enum Content {
     Gateway(Arc<ApplicationGateway>),
     Ingress(Arc<Ingress>),
     IngressClass(Arc<IngressClass>),
+    Grant(Grant),
     Secret(Arc<Secret>),
     Service(Arc<Service>),
     Slice {
@@ -93,6 +102,10 @@ fn read_one(
         ("tidegate.dev/v1alpha1", "ApplicationGateway") => gateway,
         ("networking.k8s.io/v1", "Ingress") => ingress,
         ("networking.k8s.io/v1", "IngressClass") => ingress_class,
+        (
+            "gateway.networking.k8s.io/v1" | "gateway.networking.k8s.io/v1beta1",
+            "ReferenceGrant",
+        ) => grant,
         ("v1", "Secret") => secret,
         ("v1", "Service") => service,
         ("discovery.k8s.io/v1", "EndpointSlice") => slice,
@@ -142,6 +155,14 @@ fn ingress(value: Value, key: &ObjectRef) -> Read {
 fn ingress_class(value: Value, key: &ObjectRef) -> Read {
     let class: networking::IngressClass = typed(value)?;
     Ok(Content::IngressClass(Arc::new(IngressClass::read(&key.name, &class))))
+}
+
+fn grant(mut value: Value, _: &ObjectRef) -> Read {
+    let spec = value["spec"].take();
+    match typed(spec) {
+        Ok(grant) => Ok(Content::Grant(grant)),
+        Err((path, why)) => Err((format!("spec.{path}"), why)),
+    }
 }
 
 fn secret(value: Value, key: &ObjectRef) -> Read {

@@ -13,6 +13,8 @@ mod gateway;
 mod ingress;
 mod listeners;
 mod members;
+#[cfg(test)]
+mod memory;
 mod reuse;
 mod settings;
 #[cfg(test)]

@@ -270,6 +270,33 @@ fn the_second_gateway_on_an_address_is_refused_and_the_first_goes_on() {
 }
 
 #[test]
+fn another_namespace_is_out_of_reach_without_a_grant() {
+    let away = DOCUMENT
+        .replace(
+            "service: {name: chat, port: 8080}",
+            "service: {name: chat, namespace: b, port: 8080}",
+        )
+        .replace(
+            "metadata: {name: chat}\nspec: {ports",
+            "metadata: {name: chat, namespace: b}\nspec: {ports",
+        )
+        .replace("{name: chat-1, labels", "{name: chat-1, namespace: b, labels");
+    let refused = outcome(&away);
+    assert!(refused.contains("service.namespace: no ReferenceGrant of namespace b"), "{refused}");
+    assert!(!refused.contains("10.1.0.1"), "{refused}");
+    let grant = "---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ReferenceGrant
+metadata: {name: any, namespace: b}
+spec:
+  from: [{group: tidegate.dev, kind: ApplicationGateway, namespace: default}]
+  to: [{group: '', kind: Service}]
+";
+    let granted = outcome(&format!("{away}{grant}"));
+    assert!(granted.contains("10.1.0.1") && !granted.contains("ReferenceGrant"), "{granted}");
+}
+
+#[test]
 fn what_stays_equal_stays_the_same_in_memory() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("g.yaml");
