@@ -108,6 +108,8 @@ where
     let mut streaming = true;
     let mut wait = FIRST_WAIT;
     let mut failing = false;
+    // A list was read to its end.
+    let mut known = false;
     loop {
         let mut config = kind.config.clone().timeout(WATCH_SECONDS);
         if streaming {
@@ -133,6 +135,7 @@ where
                     let change = to_change(event, &kind, &mut list);
                     listing = change.is_none();
                     if change.is_some() {
+                        known = true;
                         wait = FIRST_WAIT;
                         if std::mem::take(&mut failing) {
                             info!(kind = kind.name, "watching again");
@@ -145,7 +148,9 @@ where
                     streaming = false;
                     break;
                 }
-                Some(Err(error)) if is_absent(&error) => {
+                // Once it was there, its objects are gone only when the watch says so: an API server
+                // that starts may not have the kind yet.
+                Some(Err(error)) if !known && is_absent(&error) => {
                     debug!(kind = kind.name, "the cluster does not have this kind");
                     let none = (kind.wrap)(Change::All(kind.scope.clone(), Vec::new()));
                     if seen.send(none).await.is_err() {
