@@ -14,7 +14,7 @@ use tidegate_control::{
     Cluster, ClusterError, ClusterOptions, Feedback, IngressFlags, Key, Options, ReadError,
     Severity, Update, serve_cluster, serve_files,
 };
-use tidegate_proxy::{AccessLog, Handle, HealthState, Proxy, Settings};
+use tidegate_proxy::{AccessLog, Handle, Proxy, Settings};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -201,8 +201,7 @@ async fn keep_applying(proxy: Handle, state: Arc<State>, mut teller: Teller, mut
             () = sleep_until(tell_at) => {
                 tell_at = None;
                 if let Some(feedback) = &inputs.feedback {
-                    let (feedback, proxy) = (feedback.clone(), proxy.clone());
-                    tokio::task::spawn_blocking(move || tell(&feedback, &proxy));
+                    tell(feedback, &proxy);
                 }
             }
         }
@@ -218,21 +217,16 @@ async fn sleep_until(due: Option<tokio::time::Instant>) {
 
 /// Tells the control side how things are.
 fn tell(feedback: &watch::Sender<Arc<Feedback>>, proxy: &Handle) {
-    let status = proxy.status();
     let mut now = Feedback { applied: feedback.borrow().applied, ..Feedback::default() };
-    for target in status.targets {
-        let up = target.members.iter().filter(|m| m.health.state == HealthState::Up).count();
-        let all = target.members.len();
-        let pool = now.pools.entry((target.gateway, target.pool)).or_insert((up, all));
+    for target in proxy.pools() {
+        let key = ((*target.gateway).clone(), target.pool);
+        let pool = now.pools.entry(key).or_insert((target.up, target.all));
         // Under several settings a pool is as good as it is under the worst.
-        *pool = (pool.0.min(up), all);
+        *pool = (pool.0.min(target.up), target.all);
     }
     let mut failures: HashMap<_, Vec<String>> = HashMap::new();
-    for frontend in status.frontends {
-        if let Some(error) = frontend.error {
-            let why = format!("cannot listen on {}: {error}", frontend.address);
-            failures.entry(frontend.gateway).or_default().push(why);
-        }
+    for failure in proxy.refused() {
+        failures.entry(failure.gateway.clone()).or_default().push(failure.to_string());
     }
     now.failures = failures;
     feedback.send_if_modified(|last| {

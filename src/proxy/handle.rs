@@ -19,7 +19,7 @@ use crate::health::Prober;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::sockets::Sockets;
-use crate::status::Status;
+use crate::status::{PoolHealth, Status};
 use crate::table::{self, Compiler, Identities, Table};
 use crate::tls::{Backends, SharedKeys, TicketKey};
 
@@ -237,6 +237,28 @@ impl Handle {
     pub fn status(&self) -> Status {
         let refused = self.0.refused.lock().clone();
         Status::of(&self.0.shared, self.0.draining.load(Ordering::Relaxed), &refused)
+    }
+
+    /// How every pool is, under each of its settings. Cheap, unlike [`Handle::status`].
+    pub fn pools(&self) -> Vec<PoolHealth> {
+        let table = self.0.shared.table.load_full();
+        table.targets().map(PoolHealth::of).collect()
+    }
+
+    /// Addresses that could not be opened: whose they are, and why.
+    pub fn refused(&self) -> Vec<BindFailure> {
+        let refused = self.0.refused.lock().clone();
+        if refused.is_empty() {
+            return Vec::new();
+        }
+        let table = self.0.shared.table.load_full();
+        let frontends = table.frontends.iter().flatten();
+        let failure = |frontend: &Arc<table::Frontend>| {
+            let (gateway, address) = ((*frontend.gateway).clone(), frontend.address);
+            let error = refused.get(&address)?.clone();
+            Some(BindFailure { gateway, address, error })
+        };
+        frontends.filter_map(failure).collect()
     }
 
     /// Adds the data plane's metrics to a registry.

@@ -41,6 +41,7 @@ pub use health::{HealthState, HealthStatus};
 pub use metrics::{Definition, Kind, definitions};
 pub use settings::{Settings, Timeouts};
 pub use status::{
-    ActionStatus, FrontendStatus, ListenerStatus, MemberStatus, PathStatus, Status, TargetStatus,
+    ActionStatus, FrontendStatus, ListenerStatus, MemberStatus, PathStatus, PoolHealth, Status,
+    TargetStatus,
 };
 pub use tls::TicketKey;

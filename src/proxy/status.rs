@@ -129,6 +129,31 @@ pub struct MemberStatus {
     pub requests_in_flight: u64,
 }
 
+/// How a pool is, under the settings of one target.
+#[derive(Clone, Debug)]
+pub struct PoolHealth {
+    /// Whose it is.
+    pub gateway: Arc<ObjectName>,
+    /// The pool's name.
+    pub pool: Box<str>,
+    /// Members that are up.
+    pub up: usize,
+    /// All members.
+    pub all: usize,
+}
+
+impl PoolHealth {
+    pub(crate) fn of(target: &Arc<Target>) -> Self {
+        let up = target.candidates.iter().filter(|candidate| candidate.health.is_up()).count();
+        Self {
+            gateway: target.gateway.clone(),
+            pool: target.model.pool.name.clone(),
+            up,
+            all: target.candidates.len(),
+        }
+    }
+}
+
 impl Status {
     pub(crate) fn of(
         shared: &Shared,
