@@ -16,7 +16,6 @@ use tokio::net::TcpStream;
 use crate::clients;
 use crate::cluster::{PEACE, Space};
 use crate::fixture::{self, HOST};
-use crate::gateway::until;
 use crate::peers;
 use crate::replica::Installation;
 
@@ -170,13 +169,18 @@ async fn a_change_is_on_the_wire_soon_after_the_api_server_has_taken_it() {
     let address = replica.listener(&space.name, "g0", "l0").await;
     println!("ready after {:.1?}", started.elapsed());
     let all = GATEWAYS * RULES * ENDPOINTS;
-    until("all members are up", async || {
+    // A page of ten thousand members is large: it is not asked for in a rush.
+    loop {
         let status = replica.status().await;
         let targets = status["targets"].as_array().unwrap();
         let members = targets.iter().flat_map(|target| target["members"].as_array().unwrap());
-        members.filter(|member| member["health"]["state"] == "Up").count() >= all
-    })
-    .await;
+        let up = members.filter(|member| member["health"]["state"] == "Up").count();
+        if up >= all {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(120), "{up} of {all} members are up");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     println!("all {all} members up after {:.1?}", started.elapsed());
 
     let mut asker = Asker::new(address).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tidegate_model::ObjectName;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -16,11 +16,16 @@ use crate::health::ask::ask;
 use crate::health::state::Verdict;
 use crate::health::{Health, HealthState};
 
+/// Probes under way at once, in the whole process: thousands of members that come together are not
+/// connected to in one burst, and leave descriptors to those who are served.
+const AT_ONCE: usize = 1024;
+
 /// The probe loops of every member in the table.
 #[derive(Debug)]
 pub(crate) struct Prober {
     runtime: Handle,
     changes: Arc<watch::Sender<u64>>,
+    permits: Arc<Semaphore>,
     loops: Mutex<HashMap<Arc<ObjectName>, Loops>>,
 }
 
@@ -43,7 +48,8 @@ impl Drop for Loop {
 
 impl Prober {
     pub(crate) fn new(runtime: Handle, changes: Arc<watch::Sender<u64>>) -> Self {
-        Self { runtime, changes, loops: Mutex::new(HashMap::new()) }
+        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        Self { runtime, changes, permits, loops: Mutex::new(HashMap::new()) }
     }
 
     /// Probes exactly these of a gateway from now on: those that were probed before go on
@@ -55,7 +61,7 @@ impl Prober {
         for health in wanted {
             let key = Arc::as_ptr(&health).addr();
             let running = before.remove(&key).unwrap_or_else(|| {
-                let probing = probe(health.clone(), self.changes.clone());
+                let probing = probe(health.clone(), self.changes.clone(), self.permits.clone());
                 Loop { _health: health, task: self.runtime.spawn(probing) }
             });
             loops.insert(key, running);
@@ -66,12 +72,15 @@ impl Prober {
     }
 }
 
-async fn probe(health: Arc<Health>, changes: Arc<watch::Sender<u64>>) {
+async fn probe(health: Arc<Health>, changes: Arc<watch::Sender<u64>>, permits: Arc<Semaphore>) {
     let probe = &health.spec().probe;
     let mut verdict = Verdict::after(health.status().state);
     loop {
+        // Nobody closes it.
+        let permit = permits.acquire().await;
         let started = Instant::now();
         let (healthy, detail) = ask(health.spec()).await;
+        drop(permit);
         let due = verdict.take(healthy, probe.unhealthy_threshold, probe.interval);
         let (member, label) = (health.spec().address, &health.label);
         if health.set(verdict.state(), healthy, detail.clone()) {
