@@ -105,7 +105,16 @@ pub(crate) struct Service {
 pub(crate) struct Slice {
     /// Numbers by the name of the Service's port.
     pub(crate) ports: Vec<(String, u16)>,
-    pub(crate) endpoints: Vec<(IpAddr, MemberState)>,
+    pub(crate) endpoints: Vec<Endpoint>,
+}
+
+/// One endpoint of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub(crate) address: IpAddr,
+    pub(crate) state: MemberState,
+    /// The pod that it is, by its identity in the cluster, or its name.
+    pub(crate) pod: Option<Box<str>>,
 }
 
 impl Secret {
@@ -196,7 +205,11 @@ impl Slice {
         for endpoint in slice.endpoints.iter().flatten() {
             let state = state_of(endpoint.conditions.as_ref());
             let addresses = endpoint.addresses.iter().filter_map(|text| text.parse().ok());
-            endpoints.extend(addresses.map(|address| (address, state)));
+            let target = endpoint.target_ref.as_ref();
+            let pod = target.and_then(|target| target.uid.as_deref().or(target.name.as_deref()));
+            let pod: Option<Box<str>> = pod.map(Into::into);
+            let endpoint = |address| Endpoint { address, state, pod: pod.clone() };
+            endpoints.extend(addresses.map(endpoint));
         }
         Self { ports, endpoints }
     }

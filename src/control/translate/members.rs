@@ -1,6 +1,6 @@
 //! Pools: addresses, host names and endpoints of Services as members.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tidegate_model::{Hostname, Member, MemberState, ObjectName, Pool};
 
 use crate::api::{BackendAddress, BackendAddressPool, ServiceRef};
-use crate::resources::{Resolution, Service, Slice};
+use crate::resources::{Endpoint, Resolution, Service, Slice};
 use crate::translate::findings::Findings;
 use crate::translate::gateway::{Context, not_granted};
 
@@ -119,15 +119,26 @@ impl Members {
         Some(format!("{name} cannot be looked up: {error}; {kept}"))
     }
 
-    /// The endpoints of a Service on its port with this name; whether there are any.
+    /// The endpoints of a Service on its port with this name; whether there are any. A pod that has
+    /// addresses of both families is one member, by its IPv4 address.
     pub(super) fn add_endpoints(&mut self, slices: &[Arc<Slice>], port: &str) -> bool {
         let before = self.all.len();
+        let all = || slices.iter().flat_map(|slice| &slice.endpoints);
+        let known: HashSet<&Box<str>> = match all().any(|endpoint| endpoint.address.is_ipv6()) {
+            true => all().filter(|its| its.address.is_ipv4()).flat_map(|its| &its.pod).collect(),
+            false => HashSet::new(),
+        };
         for slice in slices {
             let Some((_, number)) = slice.ports.iter().find(|(name, _)| name == port) else {
                 continue;
             };
-            for &(address, state) in &slice.endpoints {
-                self.push(Member { address, port: Some(*number), fqdn: None, state });
+            for Endpoint { address, state, pod } in &slice.endpoints {
+                let again =
+                    address.is_ipv6() && pod.as_ref().is_some_and(|pod| known.contains(pod));
+                if !again {
+                    let (address, state) = (*address, *state);
+                    self.push(Member { address, port: Some(*number), fqdn: None, state });
+                }
             }
         }
         self.all.len() > before

@@ -10,7 +10,7 @@ use tidegate_model::{MemberState, ObjectName};
 
 use super::{Outcome, Translator};
 use crate::places::{Places, Ports};
-use crate::resources::{Gateway, Origin, Resolution, Resources, Secret, Service, Slice};
+use crate::resources::{Endpoint, Gateway, Origin, Resolution, Resources, Secret, Service, Slice};
 
 /// Something that changes in a cluster.
 #[derive(Clone, Debug)]
@@ -103,7 +103,11 @@ fn carry_out(change: &Change, resources: &mut Resources, ports: &mut Ports) {
             }
         }
         Change::Slice(n, count) => {
-            let endpoint = |n| (IpAddr::from([10, 0, 0, n]), MemberState::Ready);
+            let endpoint = |n| Endpoint {
+                address: IpAddr::from([10, 0, 0, n]),
+                state: MemberState::Ready,
+                pod: None,
+            };
             let endpoints = (0..count).map(endpoint).collect();
             let slice = Slice { ports: vec![("web".into(), 8080)], endpoints };
             resources.slices.insert(service_name(n), Arc::new(vec![Arc::new(slice)]));

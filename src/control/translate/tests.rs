@@ -270,6 +270,24 @@ fn the_second_gateway_on_an_address_is_refused_and_the_first_goes_on() {
 }
 
 #[test]
+fn a_pod_with_addresses_of_both_families_is_one_member() {
+    let second = "---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: chat-2, labels: {kubernetes.io/service-name: chat}}
+addressType: IPv6
+ports: [{name: web, port: 9000, protocol: TCP}]
+endpoints:
+- {addresses: ['fd00::1'], targetRef: {kind: Pod, uid: one}}
+- {addresses: ['fd00::9'], targetRef: {kind: Pod, uid: nine}}
+";
+    let pod = "{addresses: [10.1.0.1], targetRef: {kind: Pod, uid: one}";
+    let told = outcome(&format!("{}{second}", DOCUMENT.replace("{addresses: [10.1.0.1]", pod)));
+    assert!(told.contains("10.1.0.1") && told.contains("fd00::9"), "{told}");
+    assert!(!told.contains("fd00::1"), "{told}");
+}
+
+#[test]
 fn another_namespace_is_out_of_reach_without_a_grant() {
     let away = DOCUMENT
         .replace(
