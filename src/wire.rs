@@ -11,10 +11,10 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use thiserror::Error;
 use tidegate_control::{
-    Cluster, ClusterError, ClusterOptions, Feedback, IngressFlags, Key, Options, ReadError,
+    Cluster, ClusterError, ClusterOptions, Feedback, IngressFlags, Keys, Options, ReadError,
     Severity, Update, serve_cluster, serve_files,
 };
-use tidegate_proxy::{AccessLog, Handle, Proxy, Settings};
+use tidegate_proxy::{AccessLog, Handle, Proxy, Settings, SharedKeys};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -134,7 +134,7 @@ struct Inputs {
     updates: watch::Receiver<Arc<Update>>,
     /// A cluster's alone.
     feedback: Option<watch::Sender<Arc<Feedback>>>,
-    ticket_keys: Option<watch::Receiver<Vec<Key>>>,
+    keys: Option<watch::Receiver<Keys>>,
 }
 
 /// Reads the source for the first time.
@@ -143,16 +143,16 @@ async fn inputs(source: Source) -> Result<Inputs, RunError> {
         Source::Files { paths, bind, ingress } => {
             let options = Options { bind, nameservers: Vec::new(), ingress };
             let updates = serve_files(paths, options).await?;
-            Ok(Inputs { updates, feedback: None, ticket_keys: None })
+            Ok(Inputs { updates, feedback: None, keys: None })
         }
         Source::Cluster(options) => {
-            let Cluster { mut updates, feedback, ticket_keys } = serve_cluster(*options).await?;
+            let Cluster { mut updates, feedback, keys } = serve_cluster(*options).await?;
             updates
                 .wait_for(|update| update.number > 0)
                 .await
                 .map_err(|_| anyhow!("the control side has ended"))?;
-            let (feedback, ticket_keys) = (Some(feedback), Some(ticket_keys));
-            Ok(Inputs { updates, feedback, ticket_keys })
+            let (feedback, keys) = (Some(feedback), Some(keys));
+            Ok(Inputs { updates, feedback, keys })
         }
     }
 }
@@ -160,13 +160,14 @@ async fn inputs(source: Source) -> Result<Inputs, RunError> {
 impl Inputs {
     /// Hands the newest shared keys over.
     fn take_keys(&mut self, proxy: &Handle) {
-        if let Some(keys) = &mut self.ticket_keys {
-            proxy.set_ticket_keys(keys.borrow_and_update().clone());
+        if let Some(keys) = &mut self.keys {
+            let Keys { session_tickets, affinity } = keys.borrow_and_update().clone();
+            proxy.share_keys(SharedKeys { session_tickets, affinity });
         }
     }
 
     /// Completes when there are other keys; never without a cluster.
-    async fn other_keys(keys: &mut Option<watch::Receiver<Vec<Key>>>) {
+    async fn other_keys(keys: &mut Option<watch::Receiver<Keys>>) {
         let changed = match keys {
             Some(receiver) => receiver.changed().await.is_ok(),
             None => false,
@@ -193,7 +194,7 @@ async fn keep_applying(proxy: Handle, state: Arc<State>, mut teller: Teller, mut
                 let update = inputs.updates.borrow_and_update().clone();
                 apply(&proxy, &state, &mut teller, update, inputs.feedback.as_ref()).await;
             }
-            () = Inputs::other_keys(&mut inputs.ticket_keys) => inputs.take_keys(&proxy),
+            () = Inputs::other_keys(&mut inputs.keys) => inputs.take_keys(&proxy),
             // The data plane's own changes; it outlives this loop.
             Ok(()) = changes.changed(), if inputs.feedback.is_some() => {
                 tell_at.get_or_insert(tokio::time::Instant::now() + TELL);

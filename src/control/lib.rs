@@ -23,7 +23,7 @@ mod yaml;
 
 pub use check::check;
 pub use cluster::{
-    Cluster, ClusterError, ClusterOptions, Feedback, Key, ServiceTemplate, serve_cluster,
+    Cluster, ClusterError, ClusterOptions, Feedback, Keys, ServiceTemplate, serve_cluster,
 };
 pub use problem::{ObjectRef, Problem, Severity};
 pub use source::ReadError;

@@ -11,6 +11,7 @@
 
 mod action;
 mod certificate;
+mod cookie;
 mod gateway;
 mod host;
 mod listener;
@@ -22,6 +23,7 @@ mod settings;
 
 pub use action::{Action, Leaf, PathMap, PathRule, Redirect, RedirectStatus};
 pub use certificate::{Certificate, CertificateError, TrustedRoots};
+pub use cookie::{CookieName, CookieNameError};
 pub use gateway::{Frontend, FrontendError, Gateway, KnownListener, Snapshot};
 pub use host::{HostPattern, HostPatternError, Hostname, HostnameError};
 pub use listener::{Listener, Priority, PriorityError, Protocol, Rule};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Hostname, Pool, Probe, Protocol, TrustedRoots};
+use crate::{CookieName, Hostname, Pool, Probe, Protocol, TrustedRoots};
 
 /// A pool with the settings it is used with: what is probed and balanced over.
 ///
@@ -32,6 +32,9 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// The `Host` that members see.
     pub host: HostOverride,
+    /// The cookie by which a client's requests stay with one member. WebSocket traffic is not
+    /// subject to it.
+    pub affinity: Option<CookieName>,
     /// How their health is found.
     pub probe: Probe,
 }

@@ -16,12 +16,13 @@ use tracing::{info, warn};
 
 use crate::core::{self, Core, CoreId, Message, Shared};
 use crate::health::Prober;
+use crate::keys::{Keys, SharedKeys};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::sockets::Sockets;
 use crate::status::{PoolHealth, Status};
 use crate::table::{self, Compiler, Identities, Table};
-use crate::tls::{Backends, SharedKeys, TicketKey};
+use crate::tls::Backends;
 
 /// How often an address that could not be opened is tried again.
 const BIND_RETRY: Duration = Duration::from_secs(1);
@@ -41,7 +42,7 @@ struct Inner {
     shared: Arc<Shared>,
     draining: AtomicBool,
     /// What sessions are resumed by; none while they are ours alone.
-    ticket_keys: Arc<SharedKeys>,
+    keys: Keys,
     applier: Mutex<Applier>,
     /// Addresses that could not be opened, and why: apart, so that a page can be shown while a
     /// table is compiled.
@@ -64,6 +65,9 @@ pub enum StartError {
     /// The system gives no thread, or no event queue.
     #[error("cannot start a thread of the data plane: {0}")]
     Thread(#[from] io::Error),
+    /// The system gives no randomness.
+    #[error("cannot make keys: {0}")]
+    Keys(#[from] rustls::Error),
 }
 
 /// Why a snapshot was not applied; the table before it goes on serving.
@@ -150,7 +154,7 @@ impl Proxy {
         let inner = Arc::new(Inner {
             shared,
             draining: AtomicBool::new(false),
-            ticket_keys: Arc::default(),
+            keys: Keys::own()?,
             applier: Mutex::new(applier),
             refused: Mutex::default(),
         });
@@ -205,7 +209,7 @@ impl Handle {
             let mut compiler = Compiler {
                 metrics: &shared.metrics,
                 backends: &applier.backends,
-                ticket_keys: &self.0.ticket_keys,
+                keys: &self.0.keys,
                 identities: &mut applier.identities,
                 cores: shared.cores().len(),
             };
@@ -226,11 +230,10 @@ impl Handle {
         Ok(Applied { revision, changed, compile, bind_failures })
     }
 
-    /// From now on sessions are resumed by keys that other processes know, too: tickets are made
-    /// with the first, and taken if made with any. Without a call, or with no key, by own ones.
-    pub fn set_ticket_keys(&self, keys: Vec<TicketKey>) {
-        let keys = (!keys.is_empty()).then(|| Arc::new(keys));
-        self.0.ticket_keys.store(keys);
+    /// From now on sessions are resumed, and members named in cookies, by keys that other processes
+    /// know, too. Without a call, or where a list is empty, by this process's own.
+    pub fn share_keys(&self, keys: SharedKeys) {
+        self.0.keys.share(keys);
     }
 
     /// What is going on.

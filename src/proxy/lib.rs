@@ -22,6 +22,7 @@ mod health;
 #[cfg(any(test, feature = "internals"))]
 #[doc(hidden)]
 pub mod internals;
+mod keys;
 mod listen;
 mod lookup;
 mod member;
@@ -38,10 +39,10 @@ mod tunnel;
 pub use access_log::AccessLog;
 pub use handle::{Applied, ApplyError, BindFailure, Drained, Handle, Proxy, StartError};
 pub use health::{HealthState, HealthStatus};
+pub use keys::{SharedKey, SharedKeys};
 pub use metrics::{Definition, Kind, definitions};
 pub use settings::{Settings, Timeouts};
 pub use status::{
     ActionStatus, FrontendStatus, ListenerStatus, MemberStatus, PathStatus, PoolHealth, Status,
     TargetStatus,
 };
-pub use tls::TicketKey;

@@ -8,6 +8,7 @@
     clippy::print_stdout
 )]
 
+mod affinity;
 mod cli;
 mod foreign;
 mod gateway;

@@ -263,7 +263,7 @@ pub struct ServiceRef {
 /// Whether a client's requests stay with one member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CookieBasedAffinity {
-    /// They do. Not supported yet.
+    /// They do: a cookie names the member.
     Enabled,
     /// They do not.
     #[default]
@@ -314,9 +314,11 @@ pub struct BackendHttpSettings {
     /// Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<Later>,
-    /// Not supported yet.
+    /// The name of the cookie that affinity goes by, `ApplicationGatewayAffinity` by default. A
+    /// second one has the same name with `CORS` at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub affinity_cookie_name: Option<Later>,
+    #[schemars(length(min = 1, max = 100), regex(pattern = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"))]
+    pub affinity_cookie_name: Option<String>,
     /// Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication_certificates: Option<Later>,

@@ -34,7 +34,6 @@ const ALL: &[(&str, &str, Unsupported)] = &[
     ("httpListeners", "customErrorConfigurations", Warns),
     ("httpListeners", "firewallPolicy", Refuses),
     ("backendHttpSettingsCollection", "path", Refuses),
-    ("backendHttpSettingsCollection", "affinityCookieName", Warns),
     ("backendHttpSettingsCollection", "authenticationCertificates", Refuses),
     ("backendHttpSettingsCollection", "webSocket", Refuses),
     ("backendHttpSettingsCollection", "sniName", Refuses),

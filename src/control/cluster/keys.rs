@@ -5,7 +5,7 @@
 //! that every replica has known that key for a whole turn.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::fmt;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -15,15 +15,25 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tracing::info;
 
-/// How long one key is in use.
-const TURN: Duration = Duration::from_secs(12 * 3600);
+/// Seconds in an hour.
+const HOUR: i64 = 3600;
 /// The next key, the one in use, and two former ones.
 const KEPT: usize = 4;
-/// The entry of the Secret.
-const ENTRY: &str = "session-tickets";
+/// An entry of the Secret.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    name: &'static str,
+    /// Seconds that one of its keys is in use.
+    turn: i64,
+}
+
+/// Sessions are resumed within hours, and every turn ends the secrecy of fewer of them.
+const SESSION_TICKETS: Entry = Entry { name: "session-tickets", turn: 12 * HOUR };
+/// A browser that comes back within weeks is to find its member.
+const AFFINITY: Entry = Entry { name: "affinity", turn: 7 * 24 * HOUR };
 
 /// One secret key.
-pub type Key = [u8; 32];
+type Key = [u8; 32];
 
 /// A key, and when it was made.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,24 +68,44 @@ impl Line {
     }
 }
 
-/// The keys that a Secret holds: the one in use first, then all others.
-pub(super) fn read(secret: &Secret) -> Vec<Key> {
-    let mut keys: Vec<Key> = lines(secret).into_iter().map(|line| line.key).collect();
+/// The keys that replicas share. Of each list the one in use is the first.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Sessions are resumed by these.
+    pub session_tickets: Vec<Key>,
+    /// Cookies name members by these.
+    pub affinity: Vec<Key>,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = (self.session_tickets.len(), self.affinity.len());
+        f.debug_tuple("Keys").field(&counts).finish()
+    }
+}
+
+/// The keys that a Secret holds.
+pub(super) fn read(secret: &Secret) -> Keys {
+    Keys { session_tickets: of(secret, SESSION_TICKETS), affinity: of(secret, AFFINITY) }
+}
+
+/// The one in use first, then all others.
+fn of(secret: &Secret, entry: Entry) -> Vec<Key> {
+    let mut keys: Vec<Key> = lines(secret, entry).into_iter().map(|line| line.key).collect();
     if keys.len() > 1 {
         keys.swap(0, 1);
     }
     keys
 }
 
-fn lines(secret: &Secret) -> Vec<Line> {
-    let text = secret.data.as_ref().and_then(|data| data.get(ENTRY));
+fn lines(secret: &Secret, entry: Entry) -> Vec<Line> {
+    let text = secret.data.as_ref().and_then(|data| data.get(entry.name));
     let text = text.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned()).unwrap_or_default();
     text.lines().filter_map(Line::parse).collect()
 }
 
 /// What the lines are to be; `None` if they are as they should be.
-fn turned(mut lines: Vec<Line>, now: Timestamp) -> Option<Vec<Line>> {
-    let turn = i64::try_from(TURN.as_secs()).unwrap_or(i64::MAX);
+fn turned(mut lines: Vec<Line>, turn: i64, now: Timestamp) -> Option<Vec<Line>> {
     let newest = lines.first().map(|line| now.as_second() - line.made.as_second());
     if lines.len() > 1 && newest.is_some_and(|age| age < turn) {
         return None;
@@ -100,12 +130,17 @@ pub(super) async fn keep(
 ) -> Result<(), kube::Error> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let there = api.get_opt(name).await?;
-    let before = there.as_ref().map(lines).unwrap_or_default();
-    let Some(lines) = turned(before, Timestamp::now()) else {
+    let mut data = BTreeMap::new();
+    for entry in [SESSION_TICKETS, AFFINITY] {
+        let before = there.as_ref().map(|secret| lines(secret, entry)).unwrap_or_default();
+        if let Some(lines) = turned(before, entry.turn, Timestamp::now()) {
+            let text: Vec<String> = lines.iter().map(Line::write).collect();
+            data.insert(entry.name.to_owned(), ByteString(text.join("\n").into_bytes()));
+        }
+    }
+    if data.is_empty() {
         return Ok(());
-    };
-    let text: Vec<String> = lines.iter().map(Line::write).collect();
-    let data = BTreeMap::from([(ENTRY.to_owned(), ByteString(text.join("\n").into_bytes()))]);
+    }
     match there {
         None => {
             let mut secret = Secret { data: Some(data), ..Secret::default() };
@@ -139,7 +174,8 @@ mod tests {
 
     #[test]
     fn keys_are_made_once_and_turned_in_time() {
-        let turn = TURN.as_secs() as i64;
+        let turn = AFFINITY.turn;
+        let turned = |lines, now| turned(lines, turn, now);
         let first = turned(vec![], at(1000)).unwrap();
         assert_eq!(first.len(), 2);
         assert_eq!(turned(first.clone(), at(1000 + turn - 1)).map(|lines| lines.len()), None);
@@ -154,11 +190,12 @@ mod tests {
 
     #[test]
     fn the_key_in_use_is_the_second_and_broken_lines_are_left_out() {
-        let lines = turned(vec![], at(1000)).unwrap();
+        let lines = turned(vec![], 1, at(1000)).unwrap();
         let text = format!("{}\nnonsense\n{}\n", lines[0].write(), lines[1].write());
-        let data = BTreeMap::from([(ENTRY.to_owned(), ByteString(text.into_bytes()))]);
+        let data = [(AFFINITY.name.to_owned(), ByteString(text.into_bytes()))].into();
         let secret = Secret { data: Some(data), ..Secret::default() };
-        assert_eq!(read(&secret), [lines[1].key, lines[0].key]);
-        assert_eq!(read(&Secret::default()), [[0; 32]; 0]);
+        let keys = Keys { affinity: vec![lines[1].key, lines[0].key], ..Keys::default() };
+        assert!(read(&secret) == keys);
+        assert!(read(&Secret::default()) == Keys::default());
     }
 }

@@ -28,7 +28,7 @@ use std::net::{IpAddr, SocketAddr};
 use thiserror::Error;
 use tidegate_model::ObjectName;
 
-pub use keys::Key;
+pub use keys::Keys;
 pub use services::ServiceTemplate;
 pub use start::{Cluster, serve_cluster};
 

@@ -17,7 +17,7 @@ use tracing::warn;
 
 use crate::api::{ApplicationGateway, GatewayStatus};
 use crate::cluster::kept::{self, KeptService};
-use crate::cluster::keys::{self, Key};
+use crate::cluster::keys::{self, Keys};
 use crate::cluster::lead::Leader;
 use crate::cluster::reconcile::{Judged, Reconciler};
 use crate::cluster::secrets::Secrets;
@@ -44,8 +44,8 @@ pub struct Cluster {
     pub updates: channel::Receiver<Arc<Update>>,
     /// Takes what the data plane says.
     pub feedback: channel::Sender<Arc<Feedback>>,
-    /// Keys for session tickets that all replicas share: the one in use first. None at first.
-    pub ticket_keys: channel::Receiver<Vec<Key>>,
+    /// Keys that all replicas share. None at first.
+    pub keys: channel::Receiver<Keys>,
 }
 
 /// Watches a cluster for as long as the receivers live.
@@ -84,8 +84,8 @@ pub async fn serve_cluster(options: ClusterOptions) -> Result<Cluster, ClusterEr
     tokio::spawn(reconciler.run(seen));
     let leader = Leader::new(client.clone(), options.clone(), judged_receiver, feedback_receiver);
     tokio::spawn(leader.run());
-    let ticket_keys = watch_keys(client, &options);
-    Ok(Cluster { updates: updates_receiver, feedback, ticket_keys })
+    let keys = watch_keys(client, &options);
+    Ok(Cluster { updates: updates_receiver, feedback, keys })
 }
 
 fn translator(places: Places, options: &ClusterOptions) -> Translator {
@@ -261,11 +261,11 @@ fn part<T: DeserializeOwned>(data: &Value, field: &str) -> Option<T> {
 }
 
 /// The keys in the shared Secret, whenever they change.
-fn watch_keys(client: Client, options: &ClusterOptions) -> channel::Receiver<Vec<Key>> {
+fn watch_keys(client: Client, options: &ClusterOptions) -> channel::Receiver<Keys> {
     let api: Api<core::Secret> = Api::namespaced(client, &options.namespace);
     let config =
         watcher::Config::default().fields(&format!("metadata.name={}", options.shared_keys_secret));
-    let (sender, receiver) = channel::channel(Vec::new());
+    let (sender, receiver) = channel::channel(Keys::default());
     tokio::spawn(async move {
         use futures_util::StreamExt;
         let mut events = std::pin::pin!(watcher(api, config));
@@ -278,7 +278,7 @@ fn watch_keys(client: Client, options: &ClusterOptions) -> channel::Receiver<Vec
                 Some(Ok(Event::Apply(secret) | Event::InitApply(secret))) => {
                     let keys = keys::read(&secret);
                     sender.send_if_modified(|last| {
-                        let differs = !keys.is_empty() && *last != keys;
+                        let differs = keys != Keys::default() && *last != keys;
                         if differs {
                             *last = keys;
                         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_model::{
-    BackendTls, HostOverride, Hostname, Probe, ProbeHost, ProbeKind, ProbeMatch, Settings, Trust,
-    TrustedRoots,
+    BackendTls, CookieName, HostOverride, Hostname, Probe, ProbeHost, ProbeKind, ProbeMatch,
+    Settings, Trust, TrustedRoots,
 };
 
 use crate::api::{self, BackendHttpSettings, CookieBasedAffinity, Protocol};
@@ -27,15 +27,11 @@ pub(super) fn settings(
     findings: &mut Findings,
 ) -> Option<Settings> {
     let path = format!("spec.backendHttpSettingsCollection[{index}]");
-    let mut usable = !context.is_refused("backendHttpSettingsCollection", index);
+    let usable = !context.is_refused("backendHttpSettingsCollection", index);
     let port = in_range(source.port, 1..=65535, &format!("{path}.port"), findings);
     let timeout =
         in_range(source.request_timeout, 1..=86400, &format!("{path}.requestTimeout"), findings);
-    if source.cookie_based_affinity == CookieBasedAffinity::Enabled {
-        let why = "not supported yet: rules with these settings are refused";
-        findings.refuse(format!("{path}.cookieBasedAffinity"), why);
-        usable = false;
-    }
+    let affinity = affinity(source, &path, findings);
     let host = host_override(source, &path, findings);
     let tls = match source.protocol {
         Protocol::Http => {
@@ -67,6 +63,7 @@ pub(super) fn settings(
         request_timeout: seconds(timeout?),
         drain_timeout: drain?,
         host: host?,
+        affinity: affinity?,
         probe: probe?,
     };
     usable.then_some(settings)
@@ -111,6 +108,26 @@ fn host_override(
             None
         }
     }
+}
+
+/// The cookie of affinity, if it is enabled.
+fn affinity(
+    source: &BackendHttpSettings,
+    path: &str,
+    findings: &mut Findings,
+) -> Option<Option<CookieName>> {
+    let path = format!("{path}.affinityCookieName");
+    let name = match &source.affinity_cookie_name {
+        None => CookieName::default(),
+        Some(name) => CookieName::new(name)
+            .map_err(|error| findings.refuse(&path, format!("{name:?}: {error}")))
+            .ok()?,
+    };
+    let enabled = source.cookie_based_affinity == CookieBasedAffinity::Enabled;
+    if !enabled && source.affinity_cookie_name.is_some() {
+        findings.warn(path, "it has no effect without cookieBasedAffinity: Enabled");
+    }
+    Some(enabled.then_some(name))
 }
 
 fn trust(

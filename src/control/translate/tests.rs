@@ -144,10 +144,10 @@ fn what_is_wrong_is_refused_alone_and_says_where_and_why() {
         ),
         (
             "port: 8000, protocol: Http",
-            "port: 8000, protocol: Http, cookieBasedAffinity: Enabled",
+            "port: 8000, protocol: Http, cookieBasedAffinity: Enabled, affinityCookieName: a b",
             "502",
             "502",
-            "g.yaml:13: spec.backendHttpSettingsCollection[0].cookieBasedAffinity: not supported yet: rules with these settings are refused",
+            "g.yaml:13: spec.backendHttpSettingsCollection[0].affinityCookieName: \"a b\": ' ' cannot stand in the name of a cookie",
         ),
         (
             "port: 8000, protocol: Http",

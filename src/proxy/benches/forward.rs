@@ -48,6 +48,7 @@ fn snapshot(listen: SocketAddr, member: SocketAddr) -> Snapshot {
         request_timeout: Duration::from_secs(30),
         drain_timeout: Duration::from_secs(30),
         host: HostOverride::Keep,
+        affinity: None,
         probe: Probe::default(),
     };
     let member = Member { address: member.ip(), port: None, fqdn: None, state: MemberState::Ready };

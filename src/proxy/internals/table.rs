@@ -13,6 +13,7 @@ use tidegate_model::{
 
 use crate::core::Scope;
 use crate::internals::script::Script;
+use crate::keys::Keys;
 use crate::lookup::Rank;
 use crate::member::Member as Living;
 use crate::metrics::Metrics;
@@ -23,6 +24,7 @@ use crate::tls::Backends;
 #[derive(Debug)]
 pub struct Compile {
     metrics: Arc<Metrics>,
+    keys: Keys,
     backends: Backends,
     identities: Identities,
     slots: HashMap<SocketAddr, usize>,
@@ -45,6 +47,7 @@ impl Default for Compile {
     fn default() -> Self {
         Self {
             metrics: Metrics::new(1),
+            keys: Keys::own().expect("there is randomness"),
             backends: Backends::new(),
             identities: Identities::default(),
             slots: HashMap::new(),
@@ -64,7 +67,7 @@ impl Compile {
         let mut compiler = Compiler {
             metrics: &self.metrics,
             backends: &self.backends,
-            ticket_keys: &Arc::default(),
+            keys: &self.keys,
             identities: &mut self.identities,
             cores: 1,
         };
@@ -150,6 +153,7 @@ fn settings(name: &str, port: u16) -> Settings {
         request_timeout: Duration::from_secs(30),
         drain_timeout: Duration::from_secs(30),
         host: HostOverride::Keep,
+        affinity: None,
         probe: Probe::default(),
     }
 }

@@ -16,7 +16,7 @@ use crate::member::{Connection, Lost, Member, Name};
 use crate::request::body::RequestBody;
 use crate::request::headers::{self, Seen};
 use crate::request::{Exchange, normalize, redirect, websocket};
-use crate::table::{Action, Candidate, Target};
+use crate::table::{Action, Candidate, Kept, Target};
 
 /// How often a request is begun, at most: members that do not take connections, and connections
 /// that turn out to be closed.
@@ -80,6 +80,10 @@ pub(super) async fn forward(
         websocket::ask(request.headers_mut());
     }
 
+    // It is not for WebSocket traffic, which neither follows a cookie nor gets one.
+    let affinity = target.affinity.as_ref().filter(|_| handshake.is_none());
+    let kept = affinity.and_then(|affinity| affinity.kept(request.headers()));
+
     let (head, incoming) = request.into_parts();
     let (client_limit, member_limit) =
         (core.shared.timeouts.body_read, target.model.settings.request_timeout);
@@ -94,8 +98,13 @@ pub(super) async fn forward(
         });
     }
 
-    let mut response = send(request, target, name.as_deref(), core, exchange).await?;
+    let mut response = send(request, target, kept, name.as_deref(), core, exchange).await?;
     exchange.answered(response.status().as_u16());
+    if let (Some(affinity), Some(member)) = (affinity, &exchange.member)
+        && !kept.is_some_and(|kept| kept.current && target.is_at(kept, member))
+    {
+        affinity.keep(response.headers_mut(), member.address);
+    }
     if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Answer::Response(response));
     }
@@ -122,6 +131,7 @@ fn tls_name<B>(target: &Target, request: &Request<B>) -> Option<String> {
 async fn send(
     mut request: Request<RequestBody>,
     target: &Target,
+    kept: Option<Kept>,
     name: Option<&str>,
     core: &Arc<Core>,
     exchange: &mut Exchange,
@@ -133,7 +143,7 @@ async fn send(
     // A tunnel takes its connection with it, and its handshake is to pass as it is: it gets its own.
     let mut fresh = exchange.websocket;
     for _ in 0..ATTEMPTS {
-        let Some(candidate) = choose(target, core, &tried).await else {
+        let Some(candidate) = choose(target, core, &tried, kept).await else {
             return Err(failure);
         };
         let member = &candidate.member;
@@ -186,24 +196,36 @@ async fn obtain(
     member.connect(core, name, keeps_case).await
 }
 
-/// The next member of the round; if there is none only because none was probed yet, waits a while.
-async fn choose(target: &Target, core: &Core, tried: &[Arc<Member>]) -> Option<Candidate> {
-    if let Some(candidate) = target.pick(core.id, tried) {
-        return Some(candidate.clone());
-    }
-    if !target.awaits_probe() {
-        return None;
+/// The member to ask. Waits a while if it would be another one as soon as members are probed for
+/// the first time: there is none yet, or not the one that the client is to stay with.
+async fn choose(
+    target: &Target,
+    core: &Core,
+    tried: &[Arc<Member>],
+    kept: Option<Kept>,
+) -> Option<Candidate> {
+    let choice = || {
+        let candidate = target.pick(core.id, tried, kept);
+        let waits = match candidate {
+            Some(_) => target.awaits_probe_of(kept),
+            None => target.awaits_probe(),
+        };
+        (candidate.cloned(), waits)
+    };
+    let (first, waits) = choice();
+    if !waits {
+        return first;
     }
     let mut changes = core.shared.changes.subscribe();
     let probed = async {
         loop {
-            let candidate = target.pick(core.id, tried).cloned();
-            if candidate.is_some() || !target.awaits_probe() || changes.changed().await.is_err() {
+            let (candidate, waits) = choice();
+            if !waits || changes.changed().await.is_err() {
                 return candidate;
             }
         }
     };
-    Box::pin(tokio::time::timeout(FIRST_PROBE_LIMIT, probed)).await.ok().flatten()
+    Box::pin(tokio::time::timeout(FIRST_PROBE_LIMIT, probed)).await.unwrap_or(first)
 }
 
 fn set_host(

@@ -16,22 +16,24 @@ use tidegate_model::{
 
 use crate::core::Scope;
 use crate::health::{Health, ProbeSpec};
+use crate::keys::Keys;
 use crate::lookup::{HostIndex, PathIndex, Rank};
 use crate::member::Member;
 use crate::metrics::{Metrics, RuleKey};
 use crate::padded::per_core;
+use crate::table::affinity::Affinity;
 use crate::table::left::Changes;
 use crate::table::reuse::Connect;
 use crate::table::{
     Action, Candidate, Frontend, Identities, MemberKey, Route, Rule, Table, Target, Unit,
 };
-use crate::tls::{Backends, Profile, SharedKeys};
+use crate::tls::{Backends, Profile};
 
 /// What compiling needs besides the snapshot.
 pub(crate) struct Compiler<'a> {
     pub(crate) metrics: &'a Arc<Metrics>,
     pub(crate) backends: &'a Backends,
-    pub(crate) ticket_keys: &'a Arc<SharedKeys>,
+    pub(crate) keys: &'a Keys,
     pub(crate) identities: &'a mut Identities,
     pub(crate) cores: usize,
 }
@@ -131,7 +133,7 @@ fn frontend(
                 .collect();
             let before = before.and_then(|before| before.tls.as_ref());
             let name = format!("{gateway}:{}", model.port());
-            Some(Profile::new(&certificates, before, compiler.ticket_keys, &name)?)
+            Some(Profile::new(&certificates, before, &compiler.keys.tickets, &name)?)
         }
     };
     let unmatched = compiler.metrics.rule(RuleKey {
@@ -292,10 +294,16 @@ fn target(
         HostOverride::Fixed(name) => HeaderValue::try_from(name.as_str()).ok(),
         HostOverride::Keep | HostOverride::FromMember => None,
     };
+    let affinity = settings.affinity.clone().map(|cookie| {
+        let members = candidates.iter().map(|candidate| candidate.member.address).collect();
+        let before = before.and_then(|before| before.affinity.as_ref());
+        Affinity::new(&compiler.keys.affinity, gateway, cookie, members, before)
+    });
     Ok(Target {
         gateway: gateway.clone(),
         model: model.clone(),
         host,
+        affinity,
         candidates: candidates.into(),
         rounds: per_core(compiler.cores, || AtomicUsize::new(0)),
     })

@@ -5,12 +5,14 @@
 //! same ones into the next table. Whoever serves a request takes what it needs out of the table
 //! and lets go of it, so that a long request never keeps an old table alive.
 
+mod affinity;
 mod compile;
 mod frontend;
 mod left;
 mod reuse;
 mod target;
 
+pub(crate) use affinity::Kept;
 pub(crate) use compile::{Compiled, Compiler, compile};
 pub(crate) use frontend::{Action, Frontend, Route, Rule};
 pub(crate) use reuse::{Identities, MemberKey};

@@ -10,6 +10,7 @@ use crate::core::CoreId;
 use crate::health::Health;
 use crate::member::Member;
 use crate::padded::Padded;
+use crate::table::affinity::{Affinity, Kept};
 
 /// Members to balance over.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(crate) struct Target {
     pub(crate) model: Arc<tidegate_model::Target>,
     /// The `Host` of every request, if the settings fix it.
     pub(crate) host: Option<HeaderValue>,
+    pub(crate) affinity: Option<Affinity>,
     pub(crate) candidates: Box<[Candidate]>,
     /// Where each core's round stands.
     pub(crate) rounds: Box<[Padded<AtomicUsize>]>,
@@ -32,27 +34,55 @@ pub(crate) struct Candidate {
 }
 
 impl Target {
-    /// The next member in the core's round that is up and not among `tried`; one that is
-    /// terminating only if no other is left.
-    pub(crate) fn pick(&self, core: CoreId, tried: &[Arc<Member>]) -> Option<&Candidate> {
+    /// The member that the client is to stay with, even if it is terminating; else the next in the
+    /// core's round, one that is terminating only if no other is left. It is up, and not among
+    /// `tried`.
+    pub(crate) fn pick(
+        &self,
+        core: CoreId,
+        tried: &[Arc<Member>],
+        kept: Option<Kept>,
+    ) -> Option<&Candidate> {
+        let is_left = |candidate: &&Candidate| {
+            candidate.health.is_up()
+                && !tried.iter().any(|member| Arc::ptr_eq(member, &candidate.member))
+        };
+        let own = self.kept(kept).filter(|own| own.state != MemberState::NotReady);
+        if let Some(own) = own.filter(is_left) {
+            return Some(own);
+        }
         let start = self.rounds.get(core.index())?.fetch_add(1, Ordering::Relaxed);
         let find = |state| {
             let all = self.candidates.len();
             let first = start % all.max(1);
             let (before, after) = self.candidates.split_at(first.min(all));
-            after.iter().chain(before).find(|candidate| {
-                candidate.state == state
-                    && candidate.health.is_up()
-                    && !tried.iter().any(|member| Arc::ptr_eq(member, &candidate.member))
-            })
+            after.iter().chain(before).find(|c| c.state == state && is_left(c))
         };
         find(MemberState::Ready).or_else(|| find(MemberState::Terminating))
     }
 
+    /// Whether this is the member that the client is to stay with.
+    pub(crate) fn is_at(&self, kept: Kept, member: &Arc<Member>) -> bool {
+        self.kept(Some(kept)).is_some_and(|candidate| Arc::ptr_eq(&candidate.member, member))
+    }
+
+    fn kept(&self, kept: Option<Kept>) -> Option<&Candidate> {
+        self.candidates.get(kept?.candidate)
+    }
+
     /// Whether a member that may take requests has not been probed yet.
     pub(crate) fn awaits_probe(&self) -> bool {
-        self.candidates.iter().any(|candidate| {
-            candidate.state != MemberState::NotReady && candidate.health.is_unknown()
-        })
+        self.candidates.iter().any(Candidate::awaits_probe)
+    }
+
+    /// Whether that is so of the member that the client is to stay with.
+    pub(crate) fn awaits_probe_of(&self, kept: Option<Kept>) -> bool {
+        self.kept(kept).is_some_and(Candidate::awaits_probe)
+    }
+}
+
+impl Candidate {
+    fn awaits_probe(&self) -> bool {
+        self.state != MemberState::NotReady && self.health.is_unknown()
     }
 }

@@ -70,6 +70,7 @@ fn start(member: SocketAddr, timeouts: Timeouts) -> (Handle, SocketAddr) {
         request_timeout: LONG,
         drain_timeout: LONG,
         host: HostOverride::Keep,
+        affinity: None,
         probe: Probe::default(),
     };
     let pool = Pool {

@@ -9,8 +9,6 @@ mod tickets;
 
 pub(crate) use backends::Backends;
 pub(crate) use profile::Profile;
-pub(crate) use tickets::SharedKeys;
-pub use tickets::TicketKey;
 
 use std::sync::Arc;
 

@@ -11,8 +11,8 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use tidegate_model::{Certificate, HostPattern};
 
+use crate::keys::TicketKeys;
 use crate::lookup::{HostIndex, Rank};
-use crate::tls::SharedKeys;
 use crate::tls::tickets::Tickets;
 
 /// TLS 1.2 sessions that a frontend remembers; newer ones are remembered by the client's ticket.
@@ -37,7 +37,7 @@ impl Profile {
     pub(crate) fn new(
         certificates: &[(Vec<HostPattern>, Arc<Certificate>)],
         previous: Option<&Self>,
-        shared: &Arc<SharedKeys>,
+        shared: &Arc<TicketKeys>,
         frontend: &str,
     ) -> Result<Self, rustls::Error> {
         let mut keys = Vec::with_capacity(certificates.len());

@@ -6,24 +6,20 @@
 
 use std::sync::Arc;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::ProducesTickets;
 
+use crate::keys::{SharedKey, TicketKeys};
+
 /// How long a client may resume with a ticket, in seconds: the turn of the shared keys.
 const LIFETIME: u32 = 12 * 3600;
 
-/// One secret key that processes share.
-pub type TicketKey = [u8; 32];
-
-/// Keys that this process was told: the one in use first.
-pub(crate) type SharedKeys = ArcSwapOption<Vec<TicketKey>>;
-
 /// The tickets of one frontend.
 pub(super) struct Tickets {
-    shared: Arc<SharedKeys>,
+    shared: Arc<TicketKeys>,
     /// What sets its keys apart from those of other frontends.
     frontend: Vec<u8>,
     derived: ArcSwap<Derived>,
@@ -40,12 +36,12 @@ impl std::fmt::Debug for Tickets {
 /// Keys of the frontend, and the shared ones that they were derived from.
 #[derive(Default)]
 struct Derived {
-    from: Option<Arc<Vec<TicketKey>>>,
+    from: Option<Arc<Vec<SharedKey>>>,
     keys: Vec<RandomizedNonceKey>,
 }
 
 impl Tickets {
-    pub(super) fn new(shared: Arc<SharedKeys>, frontend: &str) -> Result<Self, rustls::Error> {
+    pub(super) fn new(shared: Arc<TicketKeys>, frontend: &str) -> Result<Self, rustls::Error> {
         Ok(Self {
             shared,
             frontend: frontend.as_bytes().to_vec(),
@@ -68,7 +64,7 @@ impl Tickets {
     }
 }
 
-fn derive(key: &TicketKey, frontend: &[u8]) -> Option<RandomizedNonceKey> {
+fn derive(key: &SharedKey, frontend: &[u8]) -> Option<RandomizedNonceKey> {
     let pseudo_random = Salt::new(HKDF_SHA256, b"tidegate session tickets").extract(key);
     let info = [frontend];
     let mut own = [0; 32];
@@ -112,8 +108,8 @@ impl ProducesTickets for Tickets {
 mod tests {
     use super::*;
 
-    fn shared(keys: &[TicketKey]) -> Arc<SharedKeys> {
-        Arc::new(SharedKeys::from_pointee(keys.to_vec()))
+    fn shared(keys: &[SharedKey]) -> Arc<TicketKeys> {
+        Arc::new(TicketKeys::from_pointee(keys.to_vec()))
     }
 
     #[test]
@@ -136,7 +132,7 @@ mod tests {
 
     #[test]
     fn alone_a_process_has_keys_of_its_own() {
-        let none = Arc::new(SharedKeys::empty());
+        let none = Arc::new(TicketKeys::empty());
         let one = Tickets::new(none.clone(), "f").unwrap();
         let two = Tickets::new(none, "f").unwrap();
         let ticket = one.encrypt(b"session").unwrap();

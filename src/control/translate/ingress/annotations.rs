@@ -13,10 +13,8 @@ use crate::resources::{AGIC_PREFIX, Ingress, OWN_PREFIX};
 use crate::translate::findings::Findings;
 
 /// What has no counterpart yet, but a meaning that someone may rely on.
-const UNSUPPORTED: [&str; 10] = [
+const UNSUPPORTED: [&str; 8] = [
     "backend-path-prefix",
-    "cookie-based-affinity",
-    "cookie-based-affinity-distinct-name",
     "waf-policy-for-path",
     "use-private-ip",
     "rewrite-rule-set",
@@ -26,9 +24,15 @@ const UNSUPPORTED: [&str; 10] = [
     "appgw-trusted-root-certificate",
 ];
 
-/// Of these, the ones that ask for nothing when they say `false`.
-const SWITCHES: [&str; 3] =
-    ["cookie-based-affinity", "cookie-based-affinity-distinct-name", "use-private-ip"];
+/// Of these, the one that asks for nothing when it says `false`.
+const SWITCH: &str = "use-private-ip";
+
+/// A client's requests stay with one member.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Affinity {
+    /// Every Service has a cookie of its own.
+    pub(super) distinct: bool,
+}
 
 /// What the annotations of one Ingress say.
 #[derive(Debug, Default)]
@@ -37,6 +41,7 @@ pub(super) struct Annotations {
     /// Whether members speak HTTPS, if it is said.
     pub(super) https: Option<bool>,
     pub(super) ssl_redirect: bool,
+    pub(super) affinity: Option<Affinity>,
     pub(super) drain: Option<Duration>,
     pub(super) request_timeout: Option<Duration>,
     /// The port to listen on in place of 443 for hosts with TLS, else of 80.
@@ -61,7 +66,15 @@ impl Annotations {
             let path = place(&written, "connection-draining-timeout");
             reader.findings.warn(path, "it has no effect without connection-draining: \"true\"");
         }
+        let affinity = reader.take("cookie-based-affinity", parse::<bool>).unwrap_or(false);
+        let distinct = reader.take("cookie-based-affinity-distinct-name", parse::<bool>);
+        if distinct == Some(true) && !affinity {
+            let path = place(&written, "cookie-based-affinity-distinct-name");
+            reader.findings.warn(path, "it has no effect without cookie-based-affinity: \"true\"");
+        }
+        let distinct = distinct.unwrap_or(false);
         let annotations = Self {
+            affinity: affinity.then_some(Affinity { distinct }),
             backend_hostname: reader.take("backend-hostname", hostname),
             https: reader.take("backend-protocol", |text| {
                 match text.to_ascii_lowercase().as_str() {
@@ -164,7 +177,7 @@ impl<'a> Reader<'a> {
     /// What was not taken has no effect.
     fn tell_rest(self) {
         for (name, (full, value)) in self.values {
-            if SWITCHES.contains(&&*name) && value.trim() == "false" {
+            if name == SWITCH && value.trim() == "false" {
                 continue;
             }
             let why = match UNSUPPORTED.contains(&&*name) {

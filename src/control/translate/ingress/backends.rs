@@ -4,10 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tidegate_model::{
-    BackendTls, HostOverride, Hostname, Leaf, ObjectName, Pool, Probe, ProbeHost, ProbeKind,
-    Settings, Target, Trust,
+    BackendTls, CookieName, HostOverride, Hostname, Leaf, ObjectName, Pool, Probe, ProbeHost,
+    ProbeKind, Settings, Target, Trust,
 };
 
 use crate::resources::{Ingress, IngressBackend, Resources, Service};
@@ -217,6 +218,17 @@ fn settings(source: &Source<'_>, key: &ServicePort, host: Option<&Hostname>) -> 
         request_timeout: annotations.request_timeout.unwrap_or(REQUEST_TIMEOUT),
         drain_timeout: annotations.drain.unwrap_or(DRAIN),
         host: own_host.map_or(HostOverride::Keep, |name| HostOverride::Fixed(name.clone())),
+        affinity: annotations.affinity.map(|affinity| match affinity.distinct {
+            true => distinct_cookie(&key.0),
+            false => CookieName::default(),
+        }),
         probe,
     }
+}
+
+/// The cookie of one Service. It is the same in every process and does not tell the Service's name.
+fn distinct_cookie(service: &ObjectName) -> CookieName {
+    let hash = digest(&SHA256, service.to_string().as_bytes());
+    let hash: String = hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    CookieName::new(&format!("appgw-affinity-{hash}")).unwrap_or_default()
 }

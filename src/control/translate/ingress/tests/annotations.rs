@@ -43,12 +43,23 @@ fn annotations_say_how_members_are_spoken_to() {
         ("request-timeout", "8"),
         ("cookie-based-affinity", "false"),
     ]);
+    assert_eq!(settings.affinity, None);
     assert!(
         matches!(&settings.host, HostOverride::Fixed(name) if name.as_str() == "internal.example")
     );
     assert!(settings.tls.is_some());
     assert_eq!(settings.drain_timeout, Duration::from_secs(7));
     assert_eq!(settings.request_timeout, Duration::from_secs(8));
+}
+
+#[test]
+fn a_cookie_keeps_clients_with_one_member_if_asked_for() {
+    const ASKED: (&str, &str) = ("cookie-based-affinity", "true");
+    let cookie = |more: &[(&str, &str)]| told_settings(&[&[ASKED], more].concat()).affinity;
+    assert_eq!(cookie(&[]).unwrap().as_str(), "ApplicationGatewayAffinity");
+    let distinct = cookie(&[("cookie-based-affinity-distinct-name", "true")]).unwrap();
+    let hash = distinct.as_str().strip_prefix("appgw-affinity-").unwrap();
+    assert!(hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{hash}");
 }
 
 #[test]
@@ -172,8 +183,12 @@ fn an_annotation_without_effect_is_never_passed_over_in_silence() {
     let unsupported = "not supported yet: it has no effect";
     for (name, value, why) in [
         ("backend-path-prefix", "/x", unsupported),
-        ("cookie-based-affinity", "true", unsupported),
-        ("cookie-based-affinity-distinct-name", "true", unsupported),
+        ("cookie-based-affinity", "yes", "\"yes\" has no effect: provided string was not"),
+        (
+            "cookie-based-affinity-distinct-name",
+            "true",
+            "it has no effect without cookie-based-affinity",
+        ),
         ("waf-policy-for-path", "/subscriptions/x", unsupported),
         ("use-private-ip", "true", unsupported),
         ("rewrite-rule-set", "r", unsupported),
