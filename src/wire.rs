@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use thiserror::Error;
 use tidegate_control::{
-    Cluster, ClusterError, ClusterOptions, Feedback, IngressFlags, Keys, Options, ReadError,
-    Severity, Update, serve_cluster, serve_files,
+    Cluster, ClusterError, ClusterOptions, Feedback, IngressFlags, Keys, Leadership, Options,
+    ReadError, Severity, Update, serve_cluster, serve_files,
 };
 use tidegate_proxy::{AccessLog, Handle, Proxy, Settings, SharedKeys};
 use tokio::sync::watch;
@@ -78,6 +78,8 @@ pub(crate) struct Running {
     admin: SocketAddr,
     state: Arc<State>,
     signals: Signals,
+    /// A cluster's alone.
+    leadership: Option<Leadership>,
     access_log: Option<AccessLog>,
     shutdown_delay: Duration,
     drain_limit: Duration,
@@ -115,12 +117,14 @@ pub(crate) async fn start(config: Config) -> Result<Running, RunError> {
         frontends = proxy.status().frontends.len(),
         "serving"
     );
+    let leadership = inputs.leadership.take();
     let applying = tokio::spawn(keep_applying(proxy.clone(), state.clone(), teller, inputs));
     Ok(Running {
         proxy,
         admin: admin_address,
         state,
         signals,
+        leadership,
         access_log: config.access_log,
         shutdown_delay: config.shutdown_delay,
         drain_limit: config.drain_limit,
@@ -135,6 +139,7 @@ struct Inputs {
     /// A cluster's alone.
     feedback: Option<watch::Sender<Arc<Feedback>>>,
     keys: Option<watch::Receiver<Keys>>,
+    leadership: Option<Leadership>,
 }
 
 /// Reads the source for the first time.
@@ -143,16 +148,17 @@ async fn inputs(source: Source) -> Result<Inputs, RunError> {
         Source::Files { paths, bind, ingress } => {
             let options = Options { bind, nameservers: Vec::new(), ingress };
             let updates = serve_files(paths, options).await?;
-            Ok(Inputs { updates, feedback: None, keys: None })
+            Ok(Inputs { updates, feedback: None, keys: None, leadership: None })
         }
         Source::Cluster(options) => {
-            let Cluster { mut updates, feedback, keys } = serve_cluster(*options).await?;
+            let Cluster { mut updates, feedback, keys, leadership } =
+                serve_cluster(*options).await?;
             updates
                 .wait_for(|update| update.number > 0)
                 .await
                 .map_err(|_| anyhow!("the control side has ended"))?;
             let (feedback, keys) = (Some(feedback), Some(keys));
-            Ok(Inputs { updates, feedback, keys })
+            Ok(Inputs { updates, feedback, keys, leadership: Some(leadership) })
         }
     }
 }
@@ -320,9 +326,16 @@ impl Running {
             _ = &mut self.serving_admin => return Err(anyhow!("the admin port has ended").into()),
         }
         let mut signals = self.signals;
+        let leadership = self.leadership;
+        let stepping_down = async {
+            if let Some(leadership) = leadership {
+                leadership.step_down().await;
+            }
+        };
         let draining = drain(&self.proxy, &self.state, self.shutdown_delay, self.drain_limit);
+        let draining = async { tokio::join!(draining, stepping_down) };
         let outcome = tokio::select! {
-            () = draining => Ok(()),
+            _ = draining => Ok(()),
             signal = signals.next() => {
                 say("second signal: ending at once");
                 Err(RunError::Interrupted(signal))

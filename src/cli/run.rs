@@ -30,7 +30,8 @@ const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/name
                   Outside a cluster, KUBECONFIG says which one is meant. SIGTERM drains as `serve` does.")]
 pub(super) struct Run {
     /// The class whose resources are ours: the name of an IngressClass
-    #[arg(long, value_name = "NAME", default_value = "tidegate", env = "TIDEGATE_CLASS")]
+    #[arg(long, value_name = "NAME", default_value = "tidegate", value_parser = class,
+          env = "TIDEGATE_CLASS")]
     class: String,
     /// Our own namespace; by default the one of the pod
     #[arg(long, value_name = "NAME", env = "TIDEGATE_NAMESPACE")]
@@ -215,6 +216,20 @@ fn pair(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("it has to be KEY=VALUE".to_owned()),
     }
+}
+
+/// It is a label of Services, and those have 63 characters at most.
+fn class(text: &str) -> Result<String, String> {
+    let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let at_end = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if text.len() <= 63
+        && text.chars().all(inside)
+        && text.starts_with(at_end)
+        && text.ends_with(at_end)
+    {
+        return Ok(text.to_owned());
+    }
+    Err("it has to be the name of an IngressClass, of 63 characters at most".to_owned())
 }
 
 fn owner(text: &str) -> Result<(String, String), String> {

@@ -23,7 +23,8 @@ mod yaml;
 
 pub use check::check;
 pub use cluster::{
-    Cluster, ClusterError, ClusterOptions, Feedback, Keys, ServiceTemplate, serve_cluster,
+    Cluster, ClusterError, ClusterOptions, Feedback, Keys, Leadership, ServiceTemplate,
+    serve_cluster,
 };
 pub use problem::{ObjectRef, Problem, Severity};
 pub use source::ReadError;

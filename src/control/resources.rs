@@ -81,14 +81,41 @@ pub(crate) struct Resolution {
 }
 
 /// What a Secret holds for gateways. A reason stands in the place of what is there and wrong.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Secret {
-    /// `tls.crt` with `tls.key`; `None` if neither is there.
-    pub(crate) certificate: Option<Result<Arc<Certificate>, String>>,
+    /// `tls.crt` with `tls.key`.
+    pub(crate) certificate: Part<Certificate>,
     /// `ca.crt`, else `tls.crt`.
-    pub(crate) roots: Option<Result<Arc<TrustedRoots>, String>>,
+    pub(crate) roots: Part<TrustedRoots>,
+}
+
+/// Something that a Secret holds.
+#[derive(Debug)]
+pub(crate) struct Part<T> {
+    /// `None` if it is not there.
+    pub(crate) found: Option<Result<Arc<T>, String>>,
     /// What is wrong with the newest version, when this is the last good one.
     pub(crate) newer_fault: Option<String>,
+}
+
+impl<T> Part<T> {
+    fn new(found: Option<Result<Arc<T>, String>>) -> Self {
+        Self { found, newer_fault: None }
+    }
+
+    fn fault(&self) -> Option<&str> {
+        self.found.as_ref()?.as_ref().err().map(String::as_str)
+    }
+
+    /// This version, or the last one if this is wrong and that is not.
+    fn or_last_good(self, last: &Self) -> Self {
+        match (self.found, &last.found) {
+            (Some(Err(fault)), Some(Ok(good))) => {
+                Self { found: Some(Ok(good.clone())), newer_fault: Some(fault) }
+            }
+            (found, _) => Self::new(found),
+        }
+    }
 }
 
 /// What a Service says of its ports.
@@ -138,24 +165,20 @@ impl Secret {
         let roots = fields.get("ca.crt").or(chain).map(|text| {
             TrustedRoots::from_pem(text).map(Arc::new).map_err(|error| error.to_string())
         });
-        Self { certificate, roots, newer_fault: None }
+        Self { certificate: Part::new(certificate), roots: Part::new(roots) }
     }
 
-    /// This version, or the last one if something is wrong with this and not with that.
-    pub(crate) fn or_last_good(self, last: Option<&Self>) -> Self {
-        match (self.fault(), last) {
-            (Some(fault), Some(last)) if last.fault().is_none() => {
-                Self { newer_fault: Some(fault.to_owned()), ..last.clone() }
-            }
-            _ => self,
+    /// This version, with what the last one has in place of what is wrong.
+    pub(crate) fn or_last_good(self, last: &Self) -> Self {
+        Self {
+            certificate: self.certificate.or_last_good(&last.certificate),
+            roots: self.roots.or_last_good(&last.roots),
         }
     }
 
-    /// Whether something in it is wrong.
+    /// What is wrong in it.
     pub(crate) fn fault(&self) -> Option<&str> {
-        let certificate = self.certificate.as_ref().and_then(|c| c.as_ref().err());
-        let roots = self.roots.as_ref().and_then(|roots| roots.as_ref().err());
-        certificate.or(roots).map(String::as_str)
+        self.certificate.fault().or(self.roots.fault())
     }
 }
 

@@ -15,8 +15,8 @@ use crate::places::Places;
 use crate::problem::Problem;
 use crate::source::{Files, ReadError, Watch};
 use crate::translate::{
-    Addresses, GatewayConditions, IngressOptions, Outcome, Translator, WithoutClass, host_names,
-    to_problems,
+    Addresses, GatewayConditions, IngressOptions, Outcome, OwnIngress, Translator, WithoutClass,
+    host_names, to_problems,
 };
 
 /// What our IngressClass names as its controller.
@@ -93,8 +93,8 @@ pub struct Update {
     pub problems: Vec<Problem>,
     /// What became of each gateway, as far as resources decide.
     pub gateways: Vec<Arc<GatewayConditions>>,
-    /// The Ingresses that are served, or would be if they were right.
-    pub ingresses: Vec<ObjectName>,
+    /// The Ingresses that are ours, right or wrong.
+    pub(crate) ingresses: Vec<OwnIngress>,
 }
 
 impl Update {

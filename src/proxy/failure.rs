@@ -130,9 +130,8 @@ impl Failure {
             Self::BadFraming => "400 Bad Request: Transfer-Encoding is not \"chunked\"\n",
             Self::BadConnectionHeader => "400 Bad Request: Connection names an end-to-end field\n",
             Self::UpgradeWithBody => "400 Bad Request: an upgrade cannot have a body\n",
-            Self::UnknownHost | Self::FrontendGone => {
-                "404 Not Found: no listener takes this host\n"
-            }
+            Self::UnknownHost => "404 Not Found: no listener takes this host\n",
+            Self::FrontendGone => "502 Bad Gateway: the listener of this port is gone\n",
             Self::NoPath => "404 Not Found: no rule takes this path\n",
             Self::BadMethod => "405 Method Not Allowed\n",
             Self::ClientStalled => "408 Request Timeout\n",

@@ -9,7 +9,7 @@ use tidegate_model::{MemberState, ObjectName, PathRule, Protocol};
 
 use crate::core::Shared;
 use crate::health::HealthStatus;
-use crate::table::{Action, Frontend, Route, Rule, Table, Target};
+use crate::table::{Action, Candidate, Frontend, Route, Rule, Table, Target};
 
 /// Everything at one moment.
 #[derive(Clone, Debug, Serialize)]
@@ -144,13 +144,11 @@ pub struct PoolHealth {
 
 impl PoolHealth {
     pub(crate) fn of(target: &Arc<Target>) -> Self {
-        let up = target.candidates.iter().filter(|candidate| candidate.health.is_up()).count();
-        Self {
-            gateway: target.gateway.clone(),
-            pool: target.model.pool.name.clone(),
-            up,
-            all: target.candidates.len(),
-        }
+        // One that is terminating is on its way out, and counts for nothing.
+        let lasting = || target.candidates.iter().filter(|c| c.state != MemberState::Terminating);
+        let takes = |c: &&Candidate| c.state == MemberState::Ready && c.health.is_up();
+        let (up, all) = (lasting().filter(takes).count(), lasting().count());
+        Self { gateway: target.gateway.clone(), pool: target.model.pool.name.clone(), up, all }
     }
 }
 

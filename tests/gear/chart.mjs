@@ -137,11 +137,10 @@ function rights(rules) {
 
 // What the controller reads and reports on.
 const WATCHED = [
-  '/events create patch',
   '/secrets get list watch',
   '/services get list watch',
   'discovery.k8s.io/endpointslices get list watch',
-  'events.k8s.io/events create patch',
+  'events.k8s.io/events create',
   'gateway.networking.k8s.io/referencegrants get list watch',
   'networking.k8s.io/ingresses get list watch',
   'networking.k8s.io/ingresses/status get patch',
@@ -151,13 +150,12 @@ const WATCHED = [
 const CLASSES = 'networking.k8s.io/ingressclasses get list watch';
 // What it keeps in its own namespace.
 const KEPT = [
-  '/pods get list watch',
+  '/pods list',
   '/secrets create',
-  '/secrets:tidegate-shared-keys get list watch update patch',
-  '/services get list watch create patch update delete',
+  '/secrets:tidegate-shared-keys get list watch patch',
+  '/services get list watch create patch delete',
   'apps/deployments:tidegate get',
-  'coordination.k8s.io/leases create',
-  'coordination.k8s.io/leases:tidegate-leader get update patch',
+  'coordination.k8s.io/leases:tidegate-leader get patch',
 ];
 
 /** What is granted, by where: '' for everywhere. Checks that each role is bound, to our account. */

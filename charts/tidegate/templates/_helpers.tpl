@@ -89,9 +89,9 @@ rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
 - apiGroups: [gateway.networking.k8s.io]
   resources: [referencegrants]
   verbs: [get, list, watch]
-- apiGroups: ["", events.k8s.io]
+- apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}
 
 {{- define "tidegate.subjects" -}}

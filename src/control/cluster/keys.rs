@@ -138,7 +138,11 @@ pub(super) async fn keep(
             data.insert(entry.name.to_owned(), ByteString(text.join("\n").into_bytes()));
         }
     }
-    if data.is_empty() {
+    let owned = there.as_ref().is_some_and(|secret| {
+        let owners = secret.metadata.owner_references.iter().flatten();
+        owner.is_none_or(|owner| owners.into_iter().any(|its| owner["uid"] == its.uid.as_str()))
+    });
+    if data.is_empty() && owned {
         return Ok(());
     }
     match there {
@@ -156,9 +160,12 @@ pub(super) async fn keep(
         Some(there) => {
             // Of two that turn at once the second finds another version, and fails.
             let version = there.metadata.resource_version;
-            let patch = json!({"metadata": {"resourceVersion": version}, "data": data});
+            let mut patch = json!({"metadata": {"resourceVersion": version}, "data": data});
+            if let Some(owner) = owner {
+                patch["metadata"]["ownerReferences"] = json!([owner]);
+            }
             api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
-            info!(secret = name, "turned the keys that replicas share");
+            info!(secret = name, "turned the keys that replicas share, or took them over");
         }
     }
     Ok(())

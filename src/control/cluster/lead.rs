@@ -7,10 +7,11 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, Client};
-use kube_lease_manager::LeaseManagerBuilder;
+use kube_lease_manager::{LeaseManager, LeaseManagerBuilder};
 use serde_json::{Value, json};
 use tidegate_model::ObjectName;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -86,9 +87,25 @@ impl Leader {
         }
     }
 
-    /// Runs until nobody is interested any more; leads whenever the lease is ours.
-    pub(super) async fn run(mut self) {
-        let mut leading = elect(&self.client, &self.options).await;
+    /// Leads whenever the lease is ours, until nobody is interested any more or it is to step down,
+    /// and gives the lease away then.
+    pub(super) async fn run(mut self, mut stay: oneshot::Receiver<()>) {
+        let (leading, electing) = tokio::select! {
+            elected = elect(&self.client, &self.options) => elected,
+            _ = &mut stay => return,
+        };
+        tokio::select! {
+            () = self.lead_when_elected(leading) => {}
+            _ = stay => {}
+        }
+        match electing.await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => warn!(%error, "cannot give the lease away"),
+            Err(error) => warn!(%error, "the election has failed"),
+        }
+    }
+
+    async fn lead_when_elected(&mut self, mut leading: watch::Receiver<bool>) {
         loop {
             if !*leading.borrow_and_update() {
                 if leading.changed().await.is_err() {
@@ -113,6 +130,7 @@ impl Leader {
     /// Whether nobody is interested any more.
     async fn lead(&mut self) -> bool {
         let mut wait = ROUND;
+        let mut former = true;
         loop {
             let judged = self.judged.borrow_and_update().clone();
             let feedback = self.feedback.borrow_and_update().clone();
@@ -121,6 +139,10 @@ impl Leader {
             if judged.number > 0 {
                 if self.owner.is_none() {
                     self.owner = owner(&self.client, &self.options).await;
+                }
+                if former {
+                    former = self.forget_former().await;
+                    left.failed |= former;
                 }
                 left.failed |= self.services(&judged).await;
                 if feedback.applied >= judged.number {
@@ -183,8 +205,12 @@ impl Leader {
     }
 }
 
-/// Takes part in the election for as long as the receiver lives.
-async fn elect(client: &Client, options: &ClusterOptions) -> watch::Receiver<bool> {
+/// Takes part in the election for as long as the receiver lives; the task ends after that, when the
+/// lease is given away.
+async fn elect(
+    client: &Client,
+    options: &ClusterOptions,
+) -> (watch::Receiver<bool>, JoinHandle<kube_lease_manager::Result<LeaseManager>>) {
     loop {
         let manager = LeaseManagerBuilder::new(client.clone(), &options.lease_name)
             .with_namespace(&options.namespace)
@@ -194,7 +220,7 @@ async fn elect(client: &Client, options: &ClusterOptions) -> watch::Receiver<boo
             .build()
             .await;
         match manager {
-            Ok(manager) => return manager.watch().await.0,
+            Ok(manager) => return manager.watch().await,
             Err(error) => {
                 warn!(lease = options.lease_name, %error, "cannot read the lease; trying again");
                 tokio::time::sleep(ROUND * 10).await;

@@ -30,7 +30,7 @@ use tidegate_model::ObjectName;
 
 pub use keys::Keys;
 pub use services::ServiceTemplate;
-pub use start::{Cluster, serve_cluster};
+pub use start::{Cluster, Leadership, serve_cluster};
 
 /// How to serve a cluster's resources.
 #[derive(Clone, Debug)]

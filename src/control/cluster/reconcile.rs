@@ -21,7 +21,7 @@ use crate::places::Places;
 use crate::problem::{ObjectRef, Problem, Severity};
 use crate::standalone::Update;
 use crate::translate::{
-    Finding, GATEWAY, INGRESS, Translator, host_names, secret_names, to_problems,
+    Finding, GATEWAY, INGRESS, OwnIngress, Translator, host_names, secret_names, to_problems,
 };
 
 /// How long an update waits for Secrets that have never been read, at most.
@@ -45,6 +45,8 @@ pub(super) struct Judged {
 pub(super) struct JudgedIngress {
     pub(super) name: ObjectName,
     pub(super) uid: String,
+    /// It is not left out as a whole.
+    pub(super) served: bool,
     pub(super) findings: Vec<Finding>,
     /// The addresses that the cluster shows of it now.
     pub(super) observed: Vec<String>,
@@ -223,11 +225,11 @@ impl Reconciler {
             observed: seen.status.clone(),
         });
         let gateways = gateways.collect();
-        let ingresses = update.ingresses.iter().filter_map(|name| {
+        let ingresses = update.ingresses.iter().filter_map(|OwnIngress { name, served }| {
             let seen = self.store.ingresses().get(name)?;
             let (uid, observed) = (seen.uid.clone(), seen.addresses.clone());
             let findings = self.found(INGRESS, name);
-            Some(JudgedIngress { name: name.clone(), uid, findings, observed })
+            Some(JudgedIngress { name: name.clone(), uid, served: *served, findings, observed })
         });
         let ingresses = ingresses.collect();
         let kept = self.store.kept().cloned().collect();

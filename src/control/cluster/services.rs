@@ -5,10 +5,10 @@
 //! them, and only the leader writes them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use tidegate_model::ObjectName;
 
@@ -16,7 +16,7 @@ use crate::api::ApplicationGatewaySpec;
 use crate::cluster::kept::{self, KeptService};
 
 /// What all Services that Tidegate keeps have in common.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug)]
 pub struct ServiceTemplate {
     /// `LoadBalancer`, `NodePort` or `ClusterIP`.
     pub kind: String,
@@ -118,13 +118,12 @@ pub(super) fn plan<'a>(
         if ports.is_empty() {
             continue;
         }
-        let digest = digest_of(&(frontend, &ports, template, class, owner.map(Value::to_string)));
-        let digest = format!("{digest:016x}");
+        let mut service = manifest(&name, frontend, &ports, template, class, owner);
+        let digest = format!("{:016x}", digest_of(&service.to_string()));
         let fits = by_name
             .get(name.as_str())
             .is_some_and(|there| there.digest == digest && there.ports == ports);
         if !fits {
-            let mut service = manifest(&name, frontend, &ports, template, class, owner);
             service["metadata"]["annotations"][kept::DIGEST] = json!(digest);
             plan.apply.push((name.clone(), service));
         }
@@ -142,17 +141,18 @@ fn free_port(
     taken: &HashSet<u16>,
 ) -> Option<u16> {
     let count = u64::from(range.end().saturating_sub(*range.start())) + 1;
-    let first = digest_of(key) % count;
+    let first = digest_of(&format!("{}/{}:{}", key.0, key.1, key.2)) % count;
     (0..count)
         .filter_map(|step| u16::try_from(u64::from(*range.start()) + (first + step) % count).ok())
         .find(|port| !taken.contains(port))
 }
 
-/// The same for every process of one build; only a place to begin and a mark of change.
-fn digest_of(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
+/// The same in every process of every release, as names that are made with it have to be.
+fn digest_of(text: &str) -> u64 {
+    let hash = digest(&SHA256, text.as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.as_ref()[..8]);
+    u64::from_be_bytes(first)
 }
 
 /// A name that no other frontend has: what people read, and a digest.
@@ -163,8 +163,7 @@ fn service_name(frontend: &Wanted) -> String {
         .flat_map(|part| part.chars().chain(['-']))
         .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
         .collect();
-    let key = (&frontend.gateway, &frontend.frontend);
-    let digest = digest_of(&key) & 0xffff_ffff;
+    let digest = digest_of(&format!("{}/{}", frontend.gateway, frontend.frontend)) >> 32;
     // A Service's name begins with a letter and has 63 characters at most.
     let readable = readable.trim_start_matches(|c: char| !c.is_ascii_alphabetic());
     let readable: String = readable.chars().take(50).collect();

@@ -1,6 +1,7 @@
 //! Starts the watches and what works on what they bring.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -12,7 +13,8 @@ use kube::{Client, Config, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tidegate_model::ObjectName;
-use tokio::sync::{mpsc, watch as channel};
+use tokio::sync::{mpsc, oneshot, watch as channel};
+use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::api::{ApplicationGateway, GatewayStatus};
@@ -31,6 +33,8 @@ use crate::source::typed;
 use crate::standalone::{INGRESS_CONTROLLER, Update};
 use crate::translate::{Addresses, IngressOptions, Translator, WithoutClass};
 
+/// How long giving a lease away may take.
+const STEP_DOWN: Duration = Duration::from_secs(3);
 /// Things seen that wait to be taken; then watches wait.
 const WAITING: usize = 1024;
 /// Secrets that gateways never refer to, and that may be many and large.
@@ -46,6 +50,25 @@ pub struct Cluster {
     pub feedback: channel::Sender<Arc<Feedback>>,
     /// Keys that all replicas share. None at first.
     pub keys: channel::Receiver<Keys>,
+    /// The part in the election of who writes.
+    pub leadership: Leadership,
+}
+
+/// The part of this replica in the election of who writes Services and statuses.
+#[derive(Debug)]
+pub struct Leadership {
+    stay: oneshot::Sender<()>,
+    leading: JoinHandle<()>,
+}
+
+impl Leadership {
+    /// Takes no part any more. If this replica leads, another one may at once.
+    pub async fn step_down(self) {
+        drop(self.stay);
+        if tokio::time::timeout(STEP_DOWN, self.leading).await.is_err() {
+            warn!("the lease could not be given away in time: it ends by itself");
+        }
+    }
 }
 
 /// Watches a cluster for as long as the receivers live.
@@ -83,9 +106,11 @@ pub async fn serve_cluster(options: ClusterOptions) -> Result<Cluster, ClusterEr
     );
     tokio::spawn(reconciler.run(seen));
     let leader = Leader::new(client.clone(), options.clone(), judged_receiver, feedback_receiver);
-    tokio::spawn(leader.run());
+    let (stay, stayed) = oneshot::channel();
+    let leading = tokio::spawn(leader.run(stayed));
+    let leadership = Leadership { stay, leading };
     let keys = watch_keys(client, &options);
-    Ok(Cluster { updates: updates_receiver, feedback, keys })
+    Ok(Cluster { updates: updates_receiver, feedback, keys, leadership })
 }
 
 fn translator(places: Places, options: &ClusterOptions) -> Translator {

@@ -33,7 +33,11 @@ pub(super) fn status_of(
         .map(|its| condition(its.kind, its.status, its.reason, its.message))
         .collect();
     if let Some((path, why)) = &gateway.unreadable {
-        let message = format!("{path}: it cannot be read: {why}; the last good version serves");
+        let left = match gateway.resource {
+            Some(_) => "the last good version serves",
+            None => "nothing of it serves",
+        };
+        let message = format!("{path}: it cannot be read: {why}; {left}");
         set(&mut conditions, condition("Accepted", false, "Unreadable", message));
     }
     if let Some(failures) = feedback.failures.get(&gateway.name) {
@@ -100,7 +104,7 @@ fn since(condition: &Condition, observed: &GatewayStatus, now: Timestamp) -> Str
 }
 
 /// Errors about the item at `place` of a collection, and warnings if `all`.
-fn told(findings: &[Finding], collection: &str, place: usize, all: bool) -> String {
+fn told(findings: &[Finding], collection: &str, place: usize, all: bool) -> Vec<String> {
     let prefix = format!("spec.{collection}[{place}]");
     let mut lines = Vec::new();
     for finding in findings.iter().filter(|its| all || its.severity == Severity::Error) {
@@ -113,7 +117,40 @@ fn told(findings: &[Finding], collection: &str, place: usize, all: bool) -> Stri
             });
         }
     }
-    shortened(lines.join("\n"))
+    lines
+}
+
+/// The same about a listener, and about what it names.
+fn told_of_listener(
+    gateway: &JudgedGateway,
+    spec: &ApplicationGatewaySpec,
+    place: usize,
+    all: bool,
+) -> Vec<String> {
+    let listener = &spec.http_listeners[place];
+    let certificate = listener.ssl_certificate.as_ref();
+    let frontend = listener.frontend_ip_configuration.as_ref();
+    let named = [
+        (
+            "frontendPorts",
+            spec.frontend_ports.iter().position(|p| p.name == listener.frontend_port),
+        ),
+        (
+            "sslCertificates",
+            spec.ssl_certificates.iter().position(|c| Some(&c.name) == certificate),
+        ),
+        (
+            "frontendIPConfigurations",
+            spec.frontend_ip_configurations.iter().position(|c| Some(&c.name) == frontend),
+        ),
+    ];
+    let mut lines = told(&gateway.findings, "httpListeners", place, all);
+    for (collection, place) in named {
+        let Some(place) = place else { continue };
+        let of_it = told(&gateway.findings, collection, place, all);
+        lines.extend(of_it.iter().map(|line| format!("{collection}[{place}].{line}")));
+    }
+    lines
 }
 
 fn listeners(
@@ -128,8 +165,8 @@ fn listeners(
         spec.request_routing_rules.iter().map(|rule| rule.http_listener.as_str()).collect();
     let item = |(place, listener): (usize, &crate::api::HttpListener)| {
         let is = programmed.contains(listener.name.as_str());
-        let message = told(&gateway.findings, "httpListeners", place, true);
-        let errors = told(&gateway.findings, "httpListeners", place, false);
+        let message = told_of_listener(gateway, spec, place, true);
+        let errors = told_of_listener(gateway, spec, place, false);
         let reason = match (is, errors.is_empty()) {
             (true, _) => "Programmed",
             (false, false) => "Refused",
@@ -140,7 +177,7 @@ fn listeners(
             name: listener.name.clone(),
             programmed: truth(is),
             reason: reason.into(),
-            message,
+            message: shortened(message.join("\n")),
         }
     };
     first_of_each(spec.http_listeners.iter().enumerate().map(item), |its| &its.name)
@@ -170,7 +207,7 @@ fn rules(
             name: rule.name.clone(),
             programmed: truth(is),
             reason: reason.into(),
-            message,
+            message: shortened(message.join("\n")),
         }
     };
     first_of_each(spec.request_routing_rules.iter().enumerate().map(item), |its| &its.name)
@@ -186,7 +223,9 @@ fn pools(
         PoolStatus {
             name: pool.name.clone(),
             healthy: feedback.pools.get(&key).map(fraction).unwrap_or_default(),
-            message: told(&gateway.findings, "backendAddressPools", place, true),
+            message: shortened(
+                told(&gateway.findings, "backendAddressPools", place, true).join("\n"),
+            ),
         }
     };
     first_of_each(spec.backend_address_pools.iter().enumerate().map(item), |its| &its.name)

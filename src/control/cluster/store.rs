@@ -329,8 +329,10 @@ impl Store {
     ) -> bool {
         match found {
             Ok(Some(secret)) => {
-                let last = self.resources.secrets.get(&name).cloned();
-                let secret = secret.or_last_good(last.as_deref());
+                let secret = match self.resources.secrets.get(&name) {
+                    Some(last) => secret.or_last_good(last),
+                    None => *secret,
+                };
                 self.resources.secrets.insert(name, Arc::new(secret));
                 true
             }

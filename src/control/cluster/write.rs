@@ -9,16 +9,16 @@ use k8s_openapi::api::core::v1::{ObjectReference, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use tidegate_model::{Gateway, ObjectName};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::api::ApplicationGateway;
 use crate::cluster::events::{self, Note};
 use crate::cluster::lead::{Leader, Left};
 use crate::cluster::reconcile::Judged;
-use crate::cluster::{Feedback, services, status};
+use crate::cluster::{Feedback, ServiceTemplate, kept, services, status};
 use crate::problem::Severity;
 use crate::translate::Finding;
 
@@ -88,9 +88,47 @@ impl Leader {
         failed
     }
 
+    /// Deletes Services that this installation made under another class, or before it came to use
+    /// the nodes' own network; whether something failed.
+    pub(super) async fn forget_former(&self) -> bool {
+        let Some(own) = self.owner.as_ref().and_then(|owner| owner["uid"].as_str()) else {
+            return false;
+        };
+        let class = self.options.services.is_some().then_some(&self.options.class);
+        let api: Api<Service> = Api::namespaced(self.client.clone(), &self.options.namespace);
+        let ours = format!("{}={}", kept::MANAGED_BY.0, kept::MANAGED_BY.1);
+        let services = match api.list(&ListParams::default().labels(&ours)).await {
+            Ok(services) => services,
+            Err(error) => {
+                warn!(%error, "cannot list our Services");
+                return true;
+            }
+        };
+        let mut failed = false;
+        for service in services {
+            let owners = service.metadata.owner_references.unwrap_or_default();
+            let labels = service.metadata.labels.unwrap_or_default();
+            let (Some(name), Some(its)) = (service.metadata.name, labels.get(kept::CLASS)) else {
+                continue;
+            };
+            if Some(its) == class || !owners.iter().any(|owner| owner.uid == own) {
+                continue;
+            }
+            match api.delete(&name, &DeleteParams::default()).await {
+                Ok(_) => info!(service = name, class = its, "deleted a Service of former times"),
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => {
+                    warn!(service = name, %error, "cannot delete the Service");
+                    failed = true;
+                }
+            }
+        }
+        failed
+    }
+
     /// Writes the statuses that differ; whether some are left, or failed.
     pub(super) async fn statuses(&mut self, judged: &Judged, feedback: &Feedback) -> Left {
-        if self.options.services.is_none() {
+        if on_nodes(self.options.services.as_ref()) {
             self.look_for_nodes().await;
         }
         let served: HashMap<&ObjectName, &Arc<Gateway>> =
@@ -157,8 +195,8 @@ impl Leader {
     ) -> Vec<String> {
         match (&self.options.publish_addresses, &self.options.services) {
             (published, _) if !published.is_empty() => published.clone(),
-            (_, None) => self.nodes.clone(),
-            (_, Some(_)) => services.get(gateway).cloned().unwrap_or_default(),
+            (_, services) if on_nodes(services.as_ref()) => self.nodes.clone(),
+            _ => services.get(gateway).cloned().unwrap_or_default(),
         }
     }
 
@@ -169,25 +207,25 @@ impl Leader {
         services: &HashMap<&ObjectName, Vec<String>>,
     ) -> Left {
         let addresses = self.addresses(&self.ingress_gateway, services);
-        if addresses.is_empty() {
-            return Left::default();
-        }
-        let differing = judged.ingresses.iter().filter(|its| its.observed != addresses);
+        let addresses_of =
+            |served: bool| if served { addresses.as_slice() } else { Default::default() };
+        let differing =
+            judged.ingresses.iter().filter(|its| its.observed != addresses_of(its.served));
         let differing: Vec<_> = differing.take(WRITES).collect();
         let mut left = Left { more: differing.len() == WRITES, failed: false };
-        let shown: Vec<Value> = addresses
-            .iter()
-            .map(|address| match address.parse::<IpAddr>() {
+        let shown = |addresses: &[String]| -> Vec<Value> {
+            let item = |address: &String| match address.parse::<IpAddr>() {
                 Ok(ip) => json!({"ip": ip}),
                 Err(_) => json!({"hostname": address}),
-            })
-            .collect();
+            };
+            addresses.iter().map(item).collect()
+        };
         for ingress in differing {
             let api: Api<Ingress> = Api::namespaced(self.client.clone(), &ingress.name.namespace);
             let patch = Patch::Apply(json!({
                 "apiVersion": "networking.k8s.io/v1",
                 "kind": "Ingress",
-                "status": {"loadBalancer": {"ingress": shown}},
+                "status": {"loadBalancer": {"ingress": shown(addresses_of(ingress.served))}},
             }));
             let params = PatchParams::apply(FIELD_MANAGER).force();
             match api.patch_status(&ingress.name.name, &params, &patch).await {
@@ -240,6 +278,11 @@ impl Leader {
             }
         }
     }
+}
+
+/// Whether gateways are reached at the addresses of nodes.
+fn on_nodes(services: Option<&ServiceTemplate>) -> bool {
+    services.is_none_or(|template| template.kind == "NodePort")
 }
 
 fn notes(findings: &[Finding]) -> Vec<Note> {

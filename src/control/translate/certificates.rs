@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidegate_model::{Certificate, ObjectName, TrustedRoots};
 
 use crate::api::CertificateRef;
-use crate::resources::Secret;
+use crate::resources::{Part, Secret};
 use crate::translate::findings::Findings;
 use crate::translate::gateway::{Context, not_granted};
 
@@ -17,18 +17,17 @@ pub(super) fn certificate(
     findings: &mut Findings,
 ) -> Option<Arc<Certificate>> {
     let all = &context.spec.ssl_certificates;
-    let secret = secret(context, all, "sslCertificates", name, path, findings)?;
-    match &secret.1.certificate {
-        Some(Ok(certificate)) => Some(certificate.clone()),
-        Some(Err(why)) => {
-            findings.refuse(path, format!("Secret {}: {why}", secret.0));
-            None
-        }
-        None => {
-            findings.refuse(path, format!("Secret {} has neither tls.crt nor tls.key", secret.0));
-            None
-        }
-    }
+    let named = secret(context, all, "sslCertificates", name, path, findings)?;
+    certificate_in(&named, path, findings)
+}
+
+/// The certificate in a Secret.
+pub(super) fn certificate_in(
+    named: &Named<'_>,
+    path: &str,
+    findings: &mut Findings,
+) -> Option<Arc<Certificate>> {
+    part(named, &named.found.certificate, "neither tls.crt nor tls.key", path, findings)
 }
 
 /// The authorities with this name.
@@ -39,18 +38,36 @@ pub(super) fn roots(
     findings: &mut Findings,
 ) -> Option<Arc<TrustedRoots>> {
     let all = &context.spec.trusted_root_certificates;
-    let secret = secret(context, all, "trustedRootCertificates", name, path, findings)?;
-    match &secret.1.roots {
-        Some(Ok(roots)) => Some(roots.clone()),
-        Some(Err(why)) => {
-            findings.refuse(path, format!("Secret {}: {why}", secret.0));
-            None
-        }
-        None => {
-            findings.refuse(path, format!("Secret {} has neither ca.crt nor tls.crt", secret.0));
-            None
-        }
+    let named = secret(context, all, "trustedRootCertificates", name, path, findings)?;
+    part(&named, &named.found.roots, "neither ca.crt nor tls.crt", path, findings)
+}
+
+/// A Secret, and where it is named.
+pub(super) struct Named<'a> {
+    pub(super) name: ObjectName,
+    pub(super) found: &'a Secret,
+    pub(super) place: String,
+}
+
+/// What is wanted of a Secret; tells if it is not there, wrong, or not the newest.
+fn part<T>(
+    named: &Named<'_>,
+    part: &Part<T>,
+    missing: &str,
+    path: &str,
+    findings: &mut Findings,
+) -> Option<Arc<T>> {
+    let Named { name, place, .. } = named;
+    if let Some(fault) = &part.newer_fault {
+        let why = format!("Secret {name}: {fault}; the last good one goes on serving");
+        findings.warn(place, why);
     }
+    match &part.found {
+        Some(Ok(found)) => return Some(found.clone()),
+        Some(Err(why)) => findings.refuse(path, format!("Secret {name}: {why}")),
+        None => findings.refuse(path, format!("Secret {name} has {missing}")),
+    }
+    None
 }
 
 fn secret<'a>(
@@ -60,7 +77,7 @@ fn secret<'a>(
     name: &str,
     path: &str,
     findings: &mut Findings,
-) -> Option<(ObjectName, &'a Secret)> {
+) -> Option<Named<'a>> {
     let Some(index) = all.iter().position(|certificate| certificate.name == name) else {
         findings.unresolved(path, format!("there is no {name:?} in {collection}"));
         return None;
@@ -73,14 +90,10 @@ fn secret<'a>(
         findings.unresolved(path, not_granted("Secret", &secret));
         return None;
     }
+    let place = format!("spec.{collection}[{index}].secretName");
     let Some(found) = context.uses.secret(context.resources, &secret) else {
-        let path = format!("spec.{collection}[{index}].secretName");
-        findings.unresolved(path, format!("there is no Secret {secret}"));
+        findings.unresolved(place, format!("there is no Secret {secret}"));
         return None;
     };
-    if let Some(fault) = &found.newer_fault {
-        let path = format!("spec.{collection}[{index}].secretName");
-        findings.warn(path, format!("Secret {secret}: {fault}; the last good one goes on serving"));
-    }
-    Some((secret, found))
+    Some(Named { name: secret, found, place })
 }

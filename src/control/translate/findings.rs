@@ -76,6 +76,11 @@ impl Findings {
         }
     }
 
+    /// Whether anything was refused so far.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.all.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
     pub(crate) fn into_all(self) -> Vec<Finding> {
         self.all
     }
@@ -140,7 +145,7 @@ pub(crate) fn host_names(resources: &Resources) -> BTreeSet<String> {
     names
 }
 
-/// The Secrets that gateways and Ingresses name.
+/// The Secrets that gateways and Ingresses name, and may.
 pub(crate) fn secret_names(resources: &Resources) -> HashSet<ObjectName> {
     let mut names = HashSet::new();
     for gateway in &resources.gateways {
@@ -148,7 +153,10 @@ pub(crate) fn secret_names(resources: &Resources) -> HashSet<ObjectName> {
         for certificate in spec.ssl_certificates.iter().chain(&spec.trusted_root_certificates) {
             let own = &*gateway.name.namespace;
             let namespace = certificate.secret_namespace.as_deref().unwrap_or(own);
-            names.insert(ObjectName::new(namespace, certificate.secret_name.as_str()));
+            let secret = ObjectName::new(namespace, certificate.secret_name.as_str());
+            if resources.may_refer(&gateway.name, "Secret", &secret) {
+                names.insert(secret);
+            }
         }
     }
     for item in &resources.ingresses {

@@ -1,6 +1,6 @@
 //! Listeners with their rules, and the sockets that they share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -152,7 +152,12 @@ impl Listeners<'_, '_> {
     /// The rule of each listener, by the listener's place: the first that names it.
     fn rules(&self, listeners: &Names<'_>, findings: &mut Findings) -> HashMap<usize, usize> {
         let mut rules: HashMap<usize, usize> = HashMap::new();
+        let mut seen = HashSet::new();
         for (index, rule) in self.context.spec.request_routing_rules.iter().enumerate() {
+            // Of two with one name the second was refused.
+            if !seen.insert(rule.name.as_str()) {
+                continue;
+            }
             let path = format!("spec.requestRoutingRules[{index}].httpListener");
             let Some(&listener) = listeners.get(rule.http_listener.as_str()) else {
                 let why = format!("there is no {:?} in httpListeners", rule.http_listener);

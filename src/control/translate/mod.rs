@@ -24,12 +24,12 @@ mod uses;
 pub use conditions::{GatewayCondition, GatewayConditions};
 pub(crate) use findings::{Finding, GATEWAY, INGRESS, host_names, secret_names, to_problems};
 pub(crate) use gateway::Translator;
-pub(crate) use ingress::{Addresses, IngressOptions, WithoutClass};
+pub(crate) use ingress::{Addresses, IngressOptions, OwnIngress, WithoutClass};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tidegate_model::{ObjectName, Snapshot};
+use tidegate_model::Snapshot;
 
 /// What resources come to.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(crate) struct Outcome {
     pub(crate) findings: Vec<Finding>,
     pub(crate) gateways: Vec<Arc<GatewayConditions>>,
     /// The Ingresses that are ours, right or wrong.
-    pub(crate) ingresses: Vec<ObjectName>,
+    pub(crate) ingresses: Vec<OwnIngress>,
     /// Ports that they are to be served on.
     pub(crate) ingress_ports: BTreeSet<u16>,
 }

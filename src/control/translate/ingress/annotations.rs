@@ -13,18 +13,18 @@ use crate::resources::{AGIC_PREFIX, Ingress, OWN_PREFIX};
 use crate::translate::findings::Findings;
 
 /// What has no counterpart yet, but a meaning that someone may rely on.
-const UNSUPPORTED: [&str; 8] = [
+const UNSUPPORTED: [&str; 4] = [
     "backend-path-prefix",
-    "waf-policy-for-path",
-    "use-private-ip",
     "rewrite-rule-set",
     "rewrite-rule-set-custom-resource",
-    "appgw-ssl-certificate",
-    "appgw-ssl-profile",
     "appgw-trusted-root-certificate",
 ];
 
-/// Of these, the one that asks for nothing when it says `false`.
+/// The same of what guards an Ingress: it would be open to more than was meant.
+const GUARDS: [&str; 4] =
+    ["waf-policy-for-path", "use-private-ip", "appgw-ssl-certificate", "appgw-ssl-profile"];
+
+/// Of all these, the one that asks for nothing when it says `false`.
 const SWITCH: &str = "use-private-ip";
 
 /// A client's requests stay with one member.
@@ -55,8 +55,9 @@ pub(super) struct Annotations {
 }
 
 impl Annotations {
-    /// Reads all; what is wrong or not supported is told and left out.
-    pub(super) fn read(ingress: &Ingress, findings: &mut Findings) -> Self {
+    /// Reads all; what is wrong or not supported is told and left out. `None` if the Ingress has to
+    /// be left out with it.
+    pub(super) fn read(ingress: &Ingress, findings: &mut Findings) -> Option<Self> {
         let mut reader = Reader::new(ingress, findings);
         let written: BTreeMap<String, String> =
             reader.values.iter().map(|(name, (full, _))| (name.clone(), full.clone())).collect();
@@ -95,7 +96,7 @@ impl Annotations {
             written,
         };
         reader.tell_rest();
-        annotations
+        (!findings.has_errors()).then_some(annotations)
     }
 
     /// The path of an annotation in findings, by what follows its prefix.
@@ -180,11 +181,16 @@ impl<'a> Reader<'a> {
             if name == SWITCH && value.trim() == "false" {
                 continue;
             }
+            let path = format!("metadata.annotations[{full}]");
+            if GUARDS.contains(&&*name) {
+                self.findings.refuse(path, "not supported yet: the whole Ingress is left out");
+                continue;
+            }
             let why = match UNSUPPORTED.contains(&&*name) {
                 true => "not supported yet: it has no effect",
                 false => "there is no such annotation: it has no effect",
             };
-            self.findings.warn(format!("metadata.annotations[{full}]"), why);
+            self.findings.warn(path, why);
         }
     }
 }

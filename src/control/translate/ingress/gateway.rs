@@ -31,11 +31,18 @@ pub(crate) struct Ingresses {
 pub(crate) struct Translated {
     /// `None` if none is ours.
     pub(crate) gateway: Option<Gateway>,
-    /// Ours, the oldest first.
-    pub(crate) ours: Vec<ObjectName>,
+    pub(crate) ours: Vec<OwnIngress>,
     pub(crate) findings: Vec<Finding>,
     /// Ports that are to be served.
     pub(crate) ports: BTreeSet<u16>,
+}
+
+/// An Ingress of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OwnIngress {
+    pub(crate) name: ObjectName,
+    /// It is not left out as a whole.
+    pub(crate) served: bool,
 }
 
 /// Where requests go that no path rule takes, and whose word that is.
@@ -68,9 +75,13 @@ impl Ingresses {
         let mut findings = Vec::new();
         let ingresses = class::ours(resources, &self.options, &mut findings);
         let mut sources: Vec<Source<'_>> = Vec::with_capacity(ingresses.len());
+        let mut left_out = Vec::new();
         for ingress in ingresses {
             let mut findings = Findings::of(INGRESS, &ingress.name);
-            let annotations = Annotations::read(ingress, &mut findings);
+            let Some(annotations) = Annotations::read(ingress, &mut findings) else {
+                left_out.push((ingress.name.clone(), findings));
+                continue;
+            };
             let tls = tls::read(ingress, resources, &mut findings);
             sources.push(Source { ingress, annotations, tls, findings });
         }
@@ -86,9 +97,14 @@ impl Ingresses {
         let name = self.options.gateway.clone();
         let gateway = Gateway { name, frontends, pools, listeners };
         let ports = plan.sites.keys().map(|(port, _)| *port).collect();
-        let ours: Vec<ObjectName> = sources.iter().map(|s| s.ingress.name.clone()).collect();
-        findings.extend(sources.into_iter().flat_map(|source| source.findings.into_all()));
-        Translated { gateway: (!ours.is_empty()).then_some(gateway), ours, findings, ports }
+        let gateway = (!sources.is_empty()).then_some(gateway);
+        let of = |served| move |name: &ObjectName| OwnIngress { name: name.clone(), served };
+        let served = sources.iter().map(|source| &source.ingress.name).map(of(true));
+        let ours = served.chain(left_out.iter().map(|(name, _)| name).map(of(false))).collect();
+        let told = sources.into_iter().map(|source| source.findings);
+        let told = told.chain(left_out.into_iter().map(|(_, findings)| findings));
+        findings.extend(told.flat_map(Findings::into_all));
+        Translated { gateway, ours, findings, ports }
     }
 
     fn frontends(

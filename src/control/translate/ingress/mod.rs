@@ -18,5 +18,5 @@ mod plan;
 mod tests;
 mod tls;
 
-pub(crate) use gateway::Ingresses;
+pub(crate) use gateway::{Ingresses, OwnIngress};
 pub(crate) use options::{Addresses, IngressOptions, WithoutClass};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidegate_model::{Certificate, HostPattern, ObjectName};
 
 use crate::resources::{Ingress, IngressTls, Resources};
+use crate::translate::certificates::{Named, certificate_in};
 use crate::translate::findings::Findings;
 
 /// An item of `spec.tls`.
@@ -61,12 +62,8 @@ fn certificate(
         findings.unresolved(path, format!("there is no Secret {name}"));
         return None;
     };
-    match &secret.certificate {
-        Some(Ok(certificate)) => return Some(certificate.clone()),
-        Some(Err(why)) => findings.refuse(path, format!("Secret {name}: {why}")),
-        None => findings.refuse(path, format!("Secret {name} has neither tls.crt nor tls.key")),
-    }
-    None
+    let named = Named { name, found: secret, place: path.clone() };
+    certificate_in(&named, &path, findings)
 }
 
 /// The item for a host: one that names it, else one that covers it, else one for all hosts. A host

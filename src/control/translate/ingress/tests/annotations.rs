@@ -178,6 +178,25 @@ fn priorities_count_if_all_ingresses_have_one() {
 }
 
 #[test]
+fn without_what_guards_it_an_ingress_is_left_out() {
+    for (name, value, left_out) in [
+        ("waf-policy-for-path", "/subscriptions/x", true),
+        ("use-private-ip", "true", true),
+        ("use-private-ip", "false", false),
+        ("appgw-ssl-certificate", "c", true),
+        ("appgw-ssl-profile", "p", true),
+    ] {
+        let text = annotated(&[(&format!("appgw.ingress.kubernetes.io/{name}"), value)]);
+        let (outcome, problems) = translate(&text);
+        let why = "not supported yet: the whole Ingress is left out";
+        assert_eq!(problems.iter().any(|problem| problem.contains(why)), left_out, "{problems:?}");
+        assert_eq!(outcome.snapshot.gateways.is_empty(), left_out);
+        assert_eq!(outcome.ingresses.len(), 1);
+        assert_eq!(outcome.ingresses[0].served, !left_out);
+    }
+}
+
+#[test]
 fn an_annotation_without_effect_is_never_passed_over_in_silence() {
     const AGIC: &str = "appgw.ingress.kubernetes.io/";
     let unsupported = "not supported yet: it has no effect";
@@ -189,12 +208,8 @@ fn an_annotation_without_effect_is_never_passed_over_in_silence() {
             "true",
             "it has no effect without cookie-based-affinity",
         ),
-        ("waf-policy-for-path", "/subscriptions/x", unsupported),
-        ("use-private-ip", "true", unsupported),
         ("rewrite-rule-set", "r", unsupported),
         ("rewrite-rule-set-custom-resource", "r", unsupported),
-        ("appgw-ssl-certificate", "c", unsupported),
-        ("appgw-ssl-profile", "p", unsupported),
         ("appgw-trusted-root-certificate", "r", unsupported),
         ("no-such-thing", "x", "there is no such annotation"),
         ("request-timeout", "soon", "\"soon\" has no effect: invalid digit"),

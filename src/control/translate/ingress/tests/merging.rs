@@ -75,7 +75,7 @@ fn ingresses_merge_by_host_and_the_oldest_wins() {
     ]) {
         assert!(problem.contains(wanted), "{problem}");
     }
-    let ours: Vec<String> = outcome.ingresses.iter().map(ToString::to_string).collect();
+    let ours: Vec<String> = outcome.ingresses.iter().map(|its| its.name.to_string()).collect();
     assert_eq!(ours, ["default/z-old", "default/a-young"]);
 }
 
