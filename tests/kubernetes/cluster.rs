@@ -19,32 +19,14 @@ pub static PEACE: RwLock<()> = RwLock::const_new(());
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// The settings that a shell needs to use the cluster.
-struct Settings(BTreeMap<String, String>);
+/// The settings that a shell needs to use a cluster.
+pub struct Settings(BTreeMap<String, String>);
 
 /// Brings the cluster up, once for all tests.
 fn settings() -> &'static Settings {
     static SETTINGS: OnceLock<Settings> = OnceLock::new();
     SETTINGS.get_or_init(|| {
-        let output = Command::new(script("ready")).output().unwrap();
-        assert!(
-            output.status.success(),
-            "these tests need a cluster, and it cannot be had:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        // What a shell makes of the lines is asked of a shell.
-        let lines = String::from_utf8(output.stdout).unwrap();
-        let asked = Command::new("bash")
-            .args(["-c", &format!("{lines}\nprintf '%s\\n' \"$KUBECONFIG\" \"$PATH\"")])
-            .output()
-            .unwrap();
-        let said = String::from_utf8(asked.stdout).unwrap();
-        let mut lines = said.lines().map(str::to_owned);
-        let settings = BTreeMap::from([
-            ("KUBECONFIG".to_owned(), lines.next().unwrap()),
-            ("PATH".to_owned(), lines.next().unwrap()),
-        ]);
-        let settings = Settings(settings);
+        let settings = Settings::of(&[]);
         let crds = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
         settings.run("kubectl", &["apply", "--server-side", "--force-conflicts", "-f", crds]);
         let grants = script("manifests/referencegrants.yaml");
@@ -59,14 +41,37 @@ fn settings() -> &'static Settings {
 }
 
 impl Settings {
-    fn run(&self, program: &str, words: &[&str]) -> String {
+    /// Of the cluster that the scripts take for meant in this environment; brings it up.
+    pub fn of(environment: &[(&str, &str)]) -> Self {
+        let ready = Command::new(script("ready")).envs(environment.iter().copied()).output();
+        let output = ready.unwrap();
+        assert!(
+            output.status.success(),
+            "these tests need a cluster, and it cannot be had:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        // What a shell makes of the lines is asked of a shell.
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let asked = Command::new("bash")
+            .args(["-c", &format!("{lines}\nprintf '%s\\n' \"$KUBECONFIG\" \"$PATH\"")])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(asked.stdout).unwrap();
+        let mut lines = said.lines().map(str::to_owned);
+        Self(BTreeMap::from([
+            ("KUBECONFIG".to_owned(), lines.next().unwrap()),
+            ("PATH".to_owned(), lines.next().unwrap()),
+        ]))
+    }
+
+    pub fn run(&self, program: &str, words: &[&str]) -> String {
         let output = self.try_run(program, words);
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{program} {words:?}: {error}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn try_run(&self, program: &str, words: &[&str]) -> Output {
+    pub fn try_run(&self, program: &str, words: &[&str]) -> Output {
         Command::new(program).args(words).envs(&self.0).output().unwrap()
     }
 }

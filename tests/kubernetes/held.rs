@@ -54,7 +54,7 @@ async fn sockets_outlive_updates_and_the_whole_control_plane() {
     // The first to come leads.
     let leader = installation.replica("leader", &[]).await;
     until("the first replica leads", async || leader.log().contains("leading")).await;
-    let replica = installation.replica("follower", &[]).await;
+    let replica = installation.replica("follower", &["--drain-timeout", "300"]).await;
     let address = replica.listener(&space.name, "held", "web").await;
     until("the member is up", async || {
         peers::get(address, "/").await.is_some_and(|answer| answer.status == 200)
@@ -139,6 +139,14 @@ async fn sockets_outlive_updates_and_the_whole_control_plane() {
     space.apply(fixture::gateway(class, "third", "echo")).await;
     replica.listener(&space.name, "third", "web").await;
     all_answer("the leader was killed and another leads").await;
+
+    // One that is told to end lets another lead while it still drains.
+    let successor = installation.replica("successor", &[]).await;
+    assert!(!successor.log().contains("leading"));
+    replica.signal("TERM");
+    until("the successor leads", async || successor.log().contains("leading")).await;
+    assert!(replica.log().contains("draining"), "{}", replica.log());
+    all_answer("the leader was told to end and another leads").await;
     stop.store(true, Ordering::Relaxed);
     for socket in sockets {
         socket.await.unwrap();

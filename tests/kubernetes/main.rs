@@ -9,8 +9,10 @@
     clippy::print_stdout
 )]
 
+mod chart;
 mod clients;
 mod cluster;
+mod empty;
 mod fixture;
 #[path = "../product/gateway.rs"]
 mod gateway;
