@@ -13,6 +13,8 @@ use http::Request;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::clients::{echoes, shows};
@@ -24,6 +26,8 @@ use crate::peers::{self, Answer};
 const SYSTEM: &str = "tidegate-system";
 const OUR_PODS: &str = "app.kubernetes.io/name=tidegate";
 const ADMIN: u16 = 9440;
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// The commands of README's "Install", a line each, as far as they are for a cluster.
 fn install_commands() -> Vec<String> {
@@ -42,7 +46,7 @@ fn install_commands() -> Vec<String> {
 /// node knows the address stays without an answer for good.
 async fn ask(address: SocketAddr, host: &str) -> Option<Answer> {
     let request = Request::get("/").header("host", host).body(Full::<Bytes>::default()).unwrap();
-    tokio::time::timeout(Duration::from_secs(5), peers::send(address, request)).await.ok().flatten()
+    tokio::time::timeout(ANSWER, peers::send(address, request)).await.ok().flatten()
 }
 
 /// What the test's back end says of a request.
@@ -50,6 +54,22 @@ async fn told(address: SocketAddr, host: &str) -> Value {
     let answer = ask(address, host).await.unwrap();
     assert_eq!(answer.status, 200);
     serde_json::from_slice(&answer.body).unwrap()
+}
+
+/// Asks on a new connection; what went wrong, if anything did.
+async fn outcome(address: SocketAddr) -> Result<(), String> {
+    let asked = async {
+        let mut tcp = TcpStream::connect(address).await.map_err(|e| format!("connect: {e}"))?;
+        let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        tcp.write_all(request).await.map_err(|e| format!("write: {e}"))?;
+        let mut response = Vec::new();
+        tcp.read_to_end(&mut response).await.map_err(|e| format!("read: {e}"))?;
+        match response.starts_with(b"HTTP/1.1 200 ") && response.ends_with(b"}\n") {
+            true => Ok(()),
+            false => Err(format!("answer: {:?}", String::from_utf8_lossy(&response))),
+        }
+    };
+    tokio::time::timeout(ANSWER, asked).await.unwrap_or_else(|_| Err("no answer".to_owned()))
 }
 
 /// Requests that never pause, each on a connection of its own.
@@ -69,9 +89,14 @@ impl Load {
             load.tasks.push(tokio::spawn(async move {
                 let mut lost = Vec::new();
                 while !stop.load(Ordering::Relaxed) {
-                    match ask(address, "localhost").await.map(|answer| answer.status) {
-                        Some(200) => drop(answered.fetch_add(1, Ordering::Relaxed)),
-                        other => lost.push(format!("{other:?}")),
+                    let started = std::time::Instant::now();
+                    match outcome(address).await {
+                        Ok(()) => drop(answered.fetch_add(1, Ordering::Relaxed)),
+                        Err(why) => lost.push(format!(
+                            "{why}, after {:?}, at {}",
+                            started.elapsed(),
+                            k8s_openapi::jiff::Timestamp::now()
+                        )),
                     }
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
@@ -198,6 +223,10 @@ async fn from_an_empty_cluster_to_an_empty_cluster() {
     an_upgrade(&cluster, web).await;
     on_the_nodes_network(&cluster).await;
 
+    // The chart's rights are enough.
+    let log = cluster.shell(&format!("kubectl logs -n {SYSTEM} -l {OUR_PODS} --tail=-1"));
+    assert!(log.contains("serving") && !log.contains("orbidden"), "{log}");
+
     for line in [
         "kubectl delete -f deploy/example.yaml --wait=true --timeout 60s",
         "kubectl delete applicationgateways --all",
@@ -295,7 +324,7 @@ async fn replicas_share_keys(cluster: &EmptyCluster) {
         let request = format!(
             "GET / HTTP/1.1\r\nHost: shop.example\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
         );
-        tokio::io::AsyncWriteExt::write_all(&mut io, request.as_bytes()).await.unwrap();
+        io.write_all(request.as_bytes()).await.unwrap();
         let response = peers::read_response(&mut io).await;
         let cookie = peers::header(&response, "set-cookie")
             .map(|line| line.split(';').next().unwrap().to_owned());

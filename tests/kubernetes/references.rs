@@ -66,10 +66,18 @@ async fn a_secret_that_is_wrong_or_gone_costs_its_listener_alone() {
     space.apply(broken).await;
     says(&space, "tls.key does not belong to tls.crt; the last good one goes on serving").await;
     assert!(clients::shows(tls, &certificate.0, "a.example").await);
+    let nonsense = ("no certificate".to_owned(), other.1.clone());
+    space.apply(fixture::secret("app", &nonsense)).await;
+    says(&space, "its certificate cannot be read").await;
+    assert!(clients::shows(tls, &certificate.0, "a.example").await);
     // It goes, and its listener with it.
     space.delete(&secret).await;
     says(&space, &format!("there is no Secret {}/app", space.name)).await;
     assert!(replica.try_listener(&space.name, "g", "tls").await.is_none());
+    let status = space.gateway("g").await["status"].clone();
+    let listeners = status["listeners"].as_array().unwrap();
+    let refused = listeners.iter().find(|listener| listener["name"] == "tls").unwrap();
+    assert_eq!(refused["reason"], "Refused", "{refused}");
     assert_eq!(peers::get(plain, "/").await.unwrap().status, 200);
     // It comes back as another.
     space.apply(fixture::secret("app", &other)).await;

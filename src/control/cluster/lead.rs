@@ -17,7 +17,9 @@ use tracing::{info, warn};
 
 use crate::api::GatewayStatus;
 use crate::cluster::events::Told;
+use crate::cluster::kept::KeptService;
 use crate::cluster::reconcile::Judged;
+use crate::cluster::services::Wanted;
 use crate::cluster::start::ingress_gateway;
 use crate::cluster::{ClusterOptions, Feedback, keys};
 
@@ -57,6 +59,8 @@ pub(super) struct Leader {
     /// What was written last, for as long as the watch has not brought it back.
     pub(super) written: HashMap<ObjectName, (GatewayStatus, GatewayStatus)>,
     pub(super) owner: Option<Value>,
+    /// The Services wanted and those there were when they were last found to be the same.
+    pub(super) settled: Option<(Vec<Wanted>, Vec<Arc<KeptService>>)>,
     pub(super) ingress_gateway: ObjectName,
     keys_due: Option<Instant>,
     /// Addresses of the nodes that our pods are on.
@@ -81,6 +85,7 @@ impl Leader {
             told: Told::default(),
             written: HashMap::new(),
             owner: None,
+            settled: None,
             keys_due: None,
             nodes: Vec::new(),
             nodes_due: None,
@@ -124,6 +129,7 @@ impl Leader {
                 }
             }
             self.written.clear();
+            self.settled = None;
         }
     }
 
@@ -139,6 +145,7 @@ impl Leader {
             if judged.number > 0 {
                 if self.owner.is_none() {
                     self.owner = owner(&self.client, &self.options).await;
+                    self.settled = None;
                 }
                 if former {
                     former = self.forget_former().await;

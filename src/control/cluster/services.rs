@@ -87,6 +87,13 @@ pub(super) struct Plan {
     pub(super) starved: Vec<ObjectName>,
 }
 
+impl Plan {
+    /// Whether everything is as it is to be.
+    pub(super) fn is_empty(&self) -> bool {
+        self.apply.is_empty() && self.delete.is_empty() && self.starved.is_empty()
+    }
+}
+
 /// Compares what is wanted with what there is.
 pub(super) fn plan<'a>(
     wanted: &[Wanted],
@@ -274,7 +281,7 @@ mod tests {
         let targets: HashSet<u16> = ports.values().copied().collect();
         assert_eq!((ports.len(), targets.len()), (3, 3));
         let again = planned(&wanted, &first);
-        assert!(again.apply.is_empty() && again.delete.is_empty(), "{again:?}");
+        assert!(again.is_empty(), "{again:?}");
         wanted[0].ports.insert(8443);
         let second = carried_out(&planned(&wanted, &first), first);
         let more = kept::ports(second.iter());

@@ -48,9 +48,16 @@ impl Leader {
                 address: None,
             });
         }
+        let is_settled = self.settled.as_ref().is_some_and(|(last_wanted, last_kept)| {
+            *last_wanted == wanted && *last_kept == judged.kept
+        });
+        if is_settled {
+            return false;
+        }
         let kept = judged.kept.iter().map(Arc::as_ref);
         let class = &self.options.class;
         let plan = services::plan(&wanted, kept, &template, class, self.owner.as_ref());
+        self.settled = plan.is_empty().then(|| (wanted, judged.kept.clone()));
         for gateway in &plan.starved {
             let range = &template.ports;
             warn!(%gateway, ?range, "no port is left for it: --port-range is too small");
