@@ -58,8 +58,10 @@ async fn told(address: SocketAddr, host: &str) -> Value {
 
 /// Asks on a new connection; what went wrong, if anything did.
 async fn outcome(address: SocketAddr) -> Result<(), String> {
+    let connected = AtomicBool::new(false);
     let asked = async {
         let mut tcp = TcpStream::connect(address).await.map_err(|e| format!("connect: {e}"))?;
+        connected.store(true, Ordering::Relaxed);
         let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         tcp.write_all(request).await.map_err(|e| format!("write: {e}"))?;
         let mut response = Vec::new();
@@ -69,7 +71,9 @@ async fn outcome(address: SocketAddr) -> Result<(), String> {
             false => Err(format!("answer: {:?}", String::from_utf8_lossy(&response))),
         }
     };
-    tokio::time::timeout(ANSWER, asked).await.unwrap_or_else(|_| Err("no answer".to_owned()))
+    tokio::time::timeout(ANSWER, asked).await.unwrap_or_else(|_| {
+        Err(format!("no answer, connected: {}", connected.load(Ordering::Relaxed)))
+    })
 }
 
 /// Requests that never pause, each on a connection of its own.
