@@ -40,6 +40,22 @@ async fn a_process_that_is_told_to_end_finishes_what_it_has_begun() {
 }
 
 #[tokio::test]
+async fn a_request_that_comes_as_draining_begins_is_answered() {
+    let mut gateway = Gateway::start(Plan::to(peers::echo().await)).await;
+    let mut client = TcpStream::connect(gateway.http()).await.unwrap();
+    let mut slow = TcpStream::connect(gateway.http()).await.unwrap();
+    gateway.signal("TERM");
+    until("it drains", async || gateway.log().contains("draining: ")).await;
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nHo").await.unwrap();
+    let answer = read_response(&mut client).await;
+    assert_eq!((status(&answer), header(&answer, "connection")), (200, Some("close")));
+    slow.write_all(b"st: a\r\n\r\n").await.unwrap();
+    assert_eq!(status(&read_response(&mut slow).await), 200);
+    assert_eq!(gateway.ended().await, Some(0));
+}
+
+#[tokio::test]
 async fn tunnels_go_on_until_they_end_or_the_deadline_comes() {
     for (deadline, own_end) in [("20", true), ("1", false)] {
         let plan = Plan::to(peers::echo().await);

@@ -147,11 +147,24 @@ async fn http1(client: Client, io: Io) {
     let mut builder = http1::Builder::new();
     builder.header_read_timeout(None).max_buf_size(HEAD_LIMIT).preserve_header_case(keeps_case);
     let mut connection = builder.serve_connection(io, service).with_upgrades();
-    let mut graceful = false;
+    let (mut begun, mut graceful) = (false, false);
     let late = poll_fn(|cx| {
+        let ended = |outcome: hyper::Result<()>| {
+            if let Err(error) = outcome {
+                tracing::debug!(%error, "connection ended");
+            }
+            false
+        };
         match look(&ticket, cx) {
             Order::None => {}
             Order::Graceful => {
+                // What has arrived is answered: hyper closes a connection that it has read nothing
+                // of yet.
+                if !std::mem::replace(&mut begun, true)
+                    && let Poll::Ready(outcome) = Pin::new(&mut connection).poll(cx)
+                {
+                    return Poll::Ready(ended(outcome));
+                }
                 if !std::mem::replace(&mut graceful, true) {
                     Pin::new(&mut connection).graceful_shutdown();
                 }
@@ -159,12 +172,8 @@ async fn http1(client: Client, io: Io) {
             Order::Expired => return Poll::Ready(true),
             Order::Abort | Order::ClientStalled => return Poll::Ready(false),
         }
-        Pin::new(&mut connection).poll(cx).map(|outcome| {
-            if let Err(error) = outcome {
-                tracing::debug!(%error, "connection ended");
-            }
-            false
-        })
+        begun = true;
+        Pin::new(&mut connection).poll(cx).map(ended)
     })
     .await;
     // The deadline ran while a head was arriving, not between two requests: say so.
