@@ -199,21 +199,26 @@ async fn paths_are_taken_as_kubernetes_says() {
     )
     .await;
     // Each path rule has a name of its own in logs, metrics and on the page.
-    let metrics = gateway.metrics().await;
-    let reason = metrics.lines().filter(|line| line.contains("reason=\"no_path\""));
-    assert!(reason.clone().any(|line| !line.ends_with(" 0")), "{metrics}");
-    let counted = |rule: &str, count: u64| {
-        let (rule, count) = (format!("rule=\"{rule}\""), format!(" {count}"));
+    // A request is counted when its exchange is over, which may be after its answer was read.
+    until("all requests are counted", async || {
+        let metrics = gateway.metrics().await;
+        let mut reason = metrics.lines().filter(|line| line.contains("reason=\"no_path\""));
+        let (rule, count) = ("rule=\"default/i/rule-1-path-1\"", " 3");
         let mut lines = metrics.lines().filter(|l| l.starts_with("tidegate_requests_total{"));
-        lines.any(|l| l.contains(&rule) && l.contains("status=\"2xx\"") && l.ends_with(&count))
-    };
-    assert!(counted("default/i/rule-1-path-1", 3), "{metrics}");
-    let status = gateway.status().await;
-    let listeners = status["frontends"][0]["listeners"].as_array().unwrap();
-    let mixed = listeners.iter().find(|l| l["hosts"][0] == "mixed").unwrap();
-    assert_eq!(mixed["paths"][0]["patterns"][0], "= /foo");
-    assert_eq!(mixed["paths"][1]["patterns"][0], "/foo");
-    assert_eq!((&mixed["requests"], &mixed["paths"][0]["requests"]), (&2.into(), &1.into()));
+        reason.any(|line| !line.ends_with(" 0"))
+            && lines.any(|l| l.contains(rule) && l.contains("status=\"2xx\"") && l.ends_with(count))
+    })
+    .await;
+    until("the page has counted them, too", async || {
+        let status = gateway.status().await;
+        let frontends = status["frontends"].as_array().unwrap();
+        let mut listeners = frontends.iter().flat_map(|f| f["listeners"].as_array().unwrap());
+        let mixed = listeners.find(|l| l["hosts"][0] == "mixed").unwrap();
+        assert_eq!(mixed["paths"][0]["patterns"][0], "= /foo");
+        assert_eq!(mixed["paths"][1]["patterns"][0], "/foo");
+        mixed["requests"] == 2 && mixed["paths"][0]["requests"] == 1
+    })
+    .await;
     until("the log names the path rule", async || {
         let log = fs::read_to_string(gateway.path("log.json")).unwrap_or_default();
         log.lines().any(|line| {
