@@ -83,14 +83,7 @@ impl Leader {
             }
         }
         for service in plan.delete {
-            match api.delete(&service, &DeleteParams::default()).await {
-                Ok(_) => debug!(service, "deleted"),
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => {
-                    warn!(service, %error, "cannot delete the Service");
-                    failed = true;
-                }
-            }
+            failed |= !delete(&api, &service).await;
         }
         failed
     }
@@ -121,14 +114,8 @@ impl Leader {
             if Some(its) == class || !owners.iter().any(|owner| owner.uid == own) {
                 continue;
             }
-            match api.delete(&name, &DeleteParams::default()).await {
-                Ok(_) => info!(service = name, class = its, "deleted a Service of former times"),
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => {
-                    warn!(service = name, %error, "cannot delete the Service");
-                    failed = true;
-                }
-            }
+            info!(service = name, class = its, "a Service of former times is deleted");
+            failed |= !delete(&api, &name).await;
         }
         failed
     }
@@ -285,6 +272,19 @@ impl Leader {
             }
         }
     }
+}
+
+/// Deletes a Service; whether it is gone.
+async fn delete(api: &Api<Service>, service: &str) -> bool {
+    match api.delete(service, &DeleteParams::default()).await {
+        Ok(_) => debug!(service, "deleted"),
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(error) => {
+            warn!(service, %error, "cannot delete the Service");
+            return false;
+        }
+    }
+    true
 }
 
 /// Whether gateways are reached at the addresses of nodes.
