@@ -20,6 +20,7 @@ mod path;
 mod pool;
 mod probe;
 mod settings;
+mod websocket;
 
 pub use action::{Action, Leaf, PathMap, PathRule, Redirect, RedirectStatus};
 pub use certificate::{Certificate, CertificateError, TrustedRoots};
@@ -33,4 +34,8 @@ pub use pool::{Member, MemberState, Pool};
 pub use probe::{
     BodyMatchError, Probe, ProbeHost, ProbeKind, ProbeMatch, StatusRange, StatusRangeError,
 };
-pub use settings::{BackendTls, HostOverride, Settings, Target, Trust};
+pub use settings::{BackendTls, HostOverride, LoadDistribution, Settings, Target, Trust};
+pub use websocket::{
+    Lifetime, MemberVersion, MessageLimits, OriginPattern, OriginPatternError, Ping, Rebalance,
+    TcpOptions, TunnelLimits, WebSocket,
+};

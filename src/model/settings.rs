@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{CookieName, Hostname, Pool, Probe, Protocol, TrustedRoots};
+use crate::{CookieName, Hostname, Pool, Probe, Protocol, TrustedRoots, WebSocket};
 
 /// A pool with the settings it is used with: what is probed and balanced over.
 ///
@@ -28,15 +28,30 @@ pub struct Settings {
     /// How long a member may take to begin its response, and between two parts of its body.
     /// WebSocket traffic is not subject to it.
     pub request_timeout: Duration,
-    /// How long connections to a member that left its pool may live on.
+    /// How long connections to a member that left its pool may live on. Tunnels are closed in this
+    /// time, one after the other, from when the member begins to terminate.
     pub drain_timeout: Duration,
     /// The `Host` that members see.
     pub host: HostOverride,
     /// The cookie by which a client's requests stay with one member. WebSocket traffic is not
     /// subject to it.
     pub affinity: Option<CookieName>,
+    /// Which member a request or handshake goes to.
+    pub distribution: LoadDistribution,
+    /// How tunnels are carried.
+    pub web_socket: Arc<WebSocket>,
     /// How their health is found.
     pub probe: Probe,
+}
+
+/// Which member a request or handshake goes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoadDistribution {
+    /// Each in its turn.
+    #[default]
+    RoundRobin,
+    /// The one with the fewest requests in progress and open tunnels.
+    LeastConnections,
 }
 
 impl Settings {

@@ -53,6 +53,14 @@ pub(crate) enum Failure {
     BadUpgrade,
     /// A 101 whose `Sec-WebSocket-Accept` does not belong to the key.
     BadAccept,
+    /// The `Origin` of a handshake is not allowed.
+    BadOrigin,
+    /// A handshake offers no subprotocol that is allowed.
+    BadSubprotocol,
+    /// The rule, or all of its members, have as many tunnels as they may.
+    TooManyTunnels,
+    /// The client's address has as many tunnels as it may.
+    TooManyOfClient,
     /// The client did not send its body in time.
     ClientStalled,
     /// The client left before the answer.
@@ -68,7 +76,11 @@ impl Failure {
             | Self::BadTarget
             | Self::BadFraming
             | Self::BadConnectionHeader
-            | Self::UpgradeWithBody => 400,
+            | Self::UpgradeWithBody
+            | Self::BadSubprotocol => 400,
+            Self::BadOrigin => 403,
+            Self::TooManyOfClient => 429,
+            Self::TooManyTunnels => 503,
             Self::LongTarget => 414,
             Self::UnknownHost | Self::NoPath => 404,
             Self::BadMethod => 405,
@@ -102,12 +114,17 @@ impl Failure {
             Self::BadTarget | Self::LongTarget => "ERRORINFO_REQUEST_URI_INVALID",
             // No member had a part in it: Application Gateway has no word of its own for this.
             Self::NoPath => "ERRORINFO_NO_ERROR",
-            Self::BadFraming | Self::BadConnectionHeader | Self::UpgradeWithBody => {
-                "ERRORINFO_INVALID_REQUEST"
-            }
+            Self::BadFraming
+            | Self::BadConnectionHeader
+            | Self::UpgradeWithBody
+            | Self::BadSubprotocol
+            | Self::BadOrigin
+            | Self::TooManyOfClient => "ERRORINFO_INVALID_REQUEST",
             Self::BadMethod => "ERRORINFO_INVALID_METHOD",
             Self::ClientStalled | Self::ClientGone => "ERRORINFO_CLIENT_CLOSED_REQUEST",
-            Self::RuleRefused | Self::NoLiveMember => "ERRORINFO_UPSTREAM_NO_LIVE",
+            Self::RuleRefused | Self::NoLiveMember | Self::TooManyTunnels => {
+                "ERRORINFO_UPSTREAM_NO_LIVE"
+            }
             Self::ConnectRefused
             | Self::ConnectTls
             | Self::MemberClosed
@@ -130,6 +147,12 @@ impl Failure {
             Self::BadFraming => "400 Bad Request: Transfer-Encoding is not \"chunked\"\n",
             Self::BadConnectionHeader => "400 Bad Request: Connection names an end-to-end field\n",
             Self::UpgradeWithBody => "400 Bad Request: an upgrade cannot have a body\n",
+            Self::BadOrigin => "403 Forbidden: connections from this origin are not allowed\n",
+            Self::BadSubprotocol => "400 Bad Request: none of the subprotocols is allowed\n",
+            Self::TooManyTunnels => "503 Service Unavailable: too many WebSockets are open\n",
+            Self::TooManyOfClient => {
+                "429 Too Many Requests: too many WebSockets of this address are open\n"
+            }
             Self::UnknownHost => "404 Not Found: no listener takes this host\n",
             Self::FrontendGone => "502 Bad Gateway: the listener of this port is gone\n",
             Self::NoPath => "404 Not Found: no rule takes this path\n",
@@ -160,6 +183,8 @@ impl Failure {
             | Self::BadConnectionHeader
             | Self::UpgradeWithBody => FailureLabel::InvalidRequest,
             Self::BadMethod => FailureLabel::InvalidMethod,
+            Self::BadOrigin | Self::BadSubprotocol => FailureLabel::NotAllowed,
+            Self::TooManyTunnels | Self::TooManyOfClient => FailureLabel::TooManyTunnels,
             Self::UnknownHost | Self::FrontendGone => FailureLabel::UnknownHost,
             Self::NoPath => FailureLabel::NoPath,
             Self::RuleRefused => FailureLabel::RuleRefused,
@@ -184,6 +209,9 @@ impl Failure {
             }
             Self::MemberTimedOut => HandshakeFailure::Timeout,
             Self::MemberClosed | Self::MemberGone | Self::BadResponse => HandshakeFailure::Closed,
+            Self::BadOrigin => HandshakeFailure::Origin,
+            Self::BadSubprotocol => HandshakeFailure::Subprotocol,
+            Self::TooManyTunnels | Self::TooManyOfClient => HandshakeFailure::Limit,
             Self::BadUpgrade => HandshakeFailure::BadUpgrade,
             Self::BadAccept => HandshakeFailure::BadAccept,
             Self::ClientGone | Self::ClientStalled => HandshakeFailure::ClientGone,

@@ -14,6 +14,7 @@ use tidegate_model::{ObjectName, Snapshot};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::balance::{self, Balancer};
 use crate::core::{self, Core, CoreId, Message, Shared};
 use crate::health::Prober;
 use crate::keys::{Keys, SharedKeys};
@@ -24,8 +25,6 @@ use crate::status::{PoolHealth, Status};
 use crate::table::{self, Compiler, Identities, Table};
 use crate::tls::Backends;
 
-/// How often an address that could not be opened is tried again.
-const BIND_RETRY: Duration = Duration::from_secs(1);
 /// How long to wait for what was aborted to be gone.
 const ABORT_LIMIT: Duration = Duration::from_secs(2);
 
@@ -130,6 +129,7 @@ impl Proxy {
             table: ArcSwap::from_pointee(Table::default()),
             timeouts: settings.timeouts,
             access_log: settings.access_log,
+            restarts: settings.restarts,
             metrics,
             changes: Arc::new(watch::Sender::new(0)),
             closing: AtomicBool::new(false),
@@ -166,11 +166,15 @@ impl Proxy {
     }
 }
 
-/// Keeps the probes' runtime going and opens again what could not be opened.
+/// Keeps the probes' runtime going, balances tunnels, and opens again what could not be opened.
 async fn background(inner: Weak<Inner>) {
+    let mut balancer = Balancer::default();
     loop {
-        tokio::time::sleep(BIND_RETRY).await;
+        tokio::time::sleep(balance::STEP).await;
         let Some(inner) = inner.upgrade() else { return };
+        if !inner.draining.load(Ordering::Relaxed) {
+            balancer.step(&inner.shared);
+        }
         // Someone is applying: that opens what is missing, too.
         let Some(mut applier) = inner.applier.try_lock() else {
             continue;
@@ -291,7 +295,7 @@ impl Handle {
         self.begin_shutdown();
         self.0.draining.store(true, Ordering::Relaxed);
         let shared = &self.0.shared;
-        shared.tell(|| Message::Drain);
+        shared.tell(|| Message::Drain { within: limit });
         let deadline = tokio::time::Instant::now() + limit;
         if wait_until_empty(shared, deadline).await {
             return Drained { finished: true, aborted_connections: 0, aborted_tunnels: 0 };
@@ -317,6 +321,13 @@ impl Applier {
         shared.table.store(table);
         for (gateway, probed) in changes.probed {
             self.prober.watch(&gateway, probed);
+        }
+        for (scope, is_terminating) in changes.terminating {
+            if !is_terminating {
+                scope.stop_leaving();
+            } else if let Some(epoch) = scope.begin_leaving() {
+                shared.tell(|| Message::Leaving { scope: scope.clone(), epoch });
+            }
         }
         for (scope, after) in changes.left {
             let epoch = scope.leave();

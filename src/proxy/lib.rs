@@ -13,6 +13,7 @@
 //! a byte is shared. Probes run on a thread of their own.
 
 mod access_log;
+mod balance;
 mod clock;
 mod conn;
 mod core;

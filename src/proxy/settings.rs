@@ -14,12 +14,15 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Where each request and tunnel is told of; `None` for nowhere.
     pub access_log: Option<AccessLog>,
+    /// Whether another process takes over when this one ends: clients of tunnels are then told 1012
+    /// (service restart) in place of 1001 (going away).
+    pub restarts: bool,
 }
 
 impl Settings {
     /// So many threads, and else the defaults.
     pub fn new(threads: NonZeroUsize) -> Self {
-        Self { threads, timeouts: Timeouts::default(), access_log: None }
+        Self { threads, timeouts: Timeouts::default(), access_log: None, restarts: false }
     }
 }
 
@@ -40,6 +43,11 @@ pub struct Timeouts {
     pub connect: Duration,
     /// How long a connection to a member is kept for the next request.
     pub member_keep_alive: Duration,
+    /// For a WebSocket client to answer a Close frame of ours, and for both sides to end their
+    /// streams once each has sent one.
+    pub close: Duration,
+    /// Without a byte in a tunnel of which one side has ended its stream.
+    pub half_closed: Duration,
     /// How long the requests of a removed frontend may go on.
     pub frontend_drain: Duration,
 }
@@ -54,6 +62,8 @@ impl Default for Timeouts {
             http2_idle: Duration::from_secs(180),
             connect: Duration::from_secs(5),
             member_keep_alive: Duration::from_secs(30),
+            close: Duration::from_secs(5),
+            half_closed: Duration::from_secs(60),
             frontend_drain: Duration::from_secs(30),
         }
     }

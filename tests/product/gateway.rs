@@ -44,6 +44,8 @@ pub struct Plan {
     pub http: u16,
     pub https: u16,
     pub members: Vec<SocketAddr>,
+    /// Those of the members that are on their way out.
+    pub terminating: Vec<SocketAddr>,
     /// More fields of the settings, each beginning with a comma.
     pub settings: String,
     /// More fields of the probe, each beginning with a comma.
@@ -68,6 +70,7 @@ impl Plan {
             http: free_port(),
             https: free_port(),
             members: vec![member],
+            terminating: Vec::new(),
             settings: String::new(),
             probe: String::new(),
             health: None,
@@ -89,9 +92,11 @@ impl Plan {
         let slices: String = (self.members.iter().enumerate())
             .map(|(index, member)| {
                 format!(
-                    "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: s{index}, labels: {{kubernetes.io/service-name: s}}}}\naddressType: IPv4\nports: [{{port: {}}}]\nendpoints: [{{addresses: [{}]}}]\n",
+                    "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: s{index}, labels: {{kubernetes.io/service-name: s}}}}\naddressType: IPv4\nports: [{{port: {}}}]\nendpoints: [{{addresses: [{}], conditions: {{ready: {}, serving: true, terminating: {}}}}}]\n",
                     member.port(),
-                    member.ip()
+                    member.ip(),
+                    !self.terminating.contains(member),
+                    self.terminating.contains(member)
                 )
             })
             .collect();

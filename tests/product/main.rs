@@ -22,3 +22,5 @@ mod stop;
 mod strict;
 mod swap;
 mod tunnel;
+mod websocket;
+mod wire;

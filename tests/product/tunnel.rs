@@ -7,24 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::gateway::{Gateway, PATIENCE, Plan, until};
 use crate::peers::{self, Scripted, read_to};
-
-const HANDSHAKE: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-
-/// Both ends of a tunnel over a client's connection.
-async fn switch(
-    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    scripted: &Scripted,
-) -> TcpStream {
-    client.write_all(HANDSHAKE.as_bytes()).await.unwrap();
-    let mut member = scripted.accept().await;
-    read_to(&mut member, "\r\n\r\n").await;
-    member.write_all(ANSWER.as_bytes()).await.unwrap();
-    read_to(client, "\r\n\r\n").await;
-    member
-}
+use crate::wire::{ANSWER, HANDSHAKE, TEXT, frame, read_frame, switch};
 
 #[tokio::test]
 async fn each_side_may_end_its_stream_and_still_be_spoken_to() {
@@ -203,6 +186,6 @@ async fn no_request_timeout_ends_an_idle_tunnel() {
     // Twice as long as a request would have, and the sweep's own delay.
     let silent = tokio::time::timeout(Duration::from_secs(3), client.read_u8()).await;
     assert!(silent.is_err(), "the tunnel ended: {silent:?}");
-    member.write_all(b"x").await.unwrap();
-    assert_eq!(client.read_u8().await.unwrap(), b'x');
+    member.write_all(&frame(TEXT, b"x", false)).await.unwrap();
+    assert_eq!(read_frame(&mut client, false).await, Some((TEXT, b"x".to_vec())));
 }

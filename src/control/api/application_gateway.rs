@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::api::GatewayStatus;
+use crate::api::{GatewayStatus, WebSocket};
 
 /// A gateway: listeners take requests, rules send them to pools of members.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -322,9 +322,13 @@ pub struct BackendHttpSettings {
     /// Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication_certificates: Option<Later>,
-    /// Not supported yet.
+    /// Which member a request or handshake goes to.
+    #[serde(default)]
+    pub load_distribution_algorithm: LoadDistributionAlgorithm,
+    /// Limits on WebSocket traffic, and what is added to it. WebSocket needs no setting; without
+    /// this nothing is limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub web_socket: Option<Later>,
+    pub web_socket: Option<WebSocket>,
     /// Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sni_name: Option<Later>,
@@ -341,6 +345,16 @@ pub struct BackendHttpSettings {
 
 fn twenty() -> i32 {
     20
+}
+
+/// Which member a request or handshake goes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LoadDistributionAlgorithm {
+    /// Each in its turn.
+    #[default]
+    RoundRobin,
+    /// The one with the fewest requests in progress and open WebSockets, as this replica sees it.
+    LeastConnections,
 }
 
 /// How long connections to members that left the pool may live on.

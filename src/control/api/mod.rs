@@ -3,15 +3,17 @@
 mod application_gateway;
 mod status;
 mod unsupported;
+mod web_socket;
 
 pub use application_gateway::{
     ApplicationGateway, ApplicationGatewaySpec, BackendAddress, BackendAddressPool,
     BackendHttpSettings, CertificateRef, ConnectionDraining, CookieBasedAffinity,
-    FrontendIpConfiguration, FrontendPort, HttpListener, Later, Probe, ProbeMatch, Protocol,
-    RequestRoutingRule, RuleType, ServiceRef,
+    FrontendIpConfiguration, FrontendPort, HttpListener, Later, LoadDistributionAlgorithm, Probe,
+    ProbeMatch, Protocol, RequestRoutingRule, RuleType, ServiceRef,
 };
 pub use status::{Condition, GatewayStatus, ItemStatus, PoolStatus};
 pub(crate) use unsupported::{Part, Unsupported, unsupported};
+pub use web_socket::{WebSocket, WebSocketMemberVersion, WebSocketPing, WebSocketRebalance};
 
 use kube::CustomResourceExt;
 use serde_json::Value;

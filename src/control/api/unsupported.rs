@@ -35,7 +35,6 @@ const ALL: &[(&str, &str, Unsupported)] = &[
     ("httpListeners", "firewallPolicy", Refuses),
     ("backendHttpSettingsCollection", "path", Refuses),
     ("backendHttpSettingsCollection", "authenticationCertificates", Refuses),
-    ("backendHttpSettingsCollection", "webSocket", Refuses),
     ("backendHttpSettingsCollection", "sniName", Refuses),
     ("backendHttpSettingsCollection", "validateSNI", Refuses),
     ("backendHttpSettingsCollection", "validateCertChainAndExpiry", Refuses),

@@ -20,6 +20,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod uses;
+mod web_socket;
 
 pub use conditions::{GatewayCondition, GatewayConditions};
 pub(crate) use findings::{Finding, GATEWAY, INGRESS, host_names, secret_names, to_problems};

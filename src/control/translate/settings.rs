@@ -6,14 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_model::{
-    BackendTls, CookieName, HostOverride, Hostname, Probe, ProbeHost, ProbeKind, ProbeMatch,
-    Settings, Trust, TrustedRoots,
+    BackendTls, CookieName, HostOverride, Hostname, LoadDistribution, Probe, ProbeHost, ProbeKind,
+    ProbeMatch, Settings, Trust, TrustedRoots, WebSocket,
 };
 
-use crate::api::{self, BackendHttpSettings, CookieBasedAffinity, Protocol};
+use crate::api::{
+    self, BackendHttpSettings, CookieBasedAffinity, LoadDistributionAlgorithm, Protocol,
+};
 use crate::translate::certificates::roots;
 use crate::translate::findings::Findings;
 use crate::translate::gateway::Context;
+use crate::translate::web_socket::web_socket;
 
 /// What draining takes when it is not set: Application Gateway's own time.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -56,6 +59,18 @@ pub(super) fn settings(
         None => Some(Probe::default()),
         Some(name) => probe(context, name, source, &path, findings),
     };
+    let distribution = match source.load_distribution_algorithm {
+        LoadDistributionAlgorithm::RoundRobin => LoadDistribution::RoundRobin,
+        LoadDistributionAlgorithm::LeastConnections => LoadDistribution::LeastConnections,
+    };
+    let web_socket = match &source.web_socket {
+        None => Some(WebSocket::default()),
+        Some(block) => {
+            let has_affinity = matches!(&affinity, Some(Some(_)));
+            let path = format!("{path}.webSocket");
+            web_socket(block, distribution, has_affinity, &path, findings)
+        }
+    };
     let settings = Settings {
         name: source.name.as_str().into(),
         port: u16::try_from(port?).ok()?,
@@ -64,6 +79,8 @@ pub(super) fn settings(
         drain_timeout: drain?,
         host: host?,
         affinity: affinity?,
+        distribution,
+        web_socket: Arc::new(web_socket?),
         probe: probe?,
     };
     usable.then_some(settings)

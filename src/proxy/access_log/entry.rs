@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use tidegate_model::ObjectName;
 
+use crate::tunnel::{Side, TunnelEnd};
+
 /// What was agreed in a client's TLS handshake.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TlsInfo {
@@ -13,50 +15,22 @@ pub(crate) struct TlsInfo {
     pub(crate) cipher: &'static str,
 }
 
-/// How a tunnel ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// What the line of a tunnel says besides.
+#[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum TunnelEnd {
-    /// The client closed its side first.
-    ClientClosed,
-    /// The member closed its side first.
-    MemberClosed,
-    /// The client's connection failed.
-    ClientError,
-    /// The member's connection failed.
-    MemberError,
-    /// Its listener was removed, and its time to drain was over.
-    ListenerRemoved,
-    /// Its member left the pool, and its time to drain was over.
-    MemberRemoved,
-    /// The process ended.
-    Shutdown,
-}
-
-impl TunnelEnd {
-    /// All of them, in the order of their numbers.
-    pub(crate) const ALL: [Self; 7] = [
-        Self::ClientClosed,
-        Self::MemberClosed,
-        Self::ClientError,
-        Self::MemberError,
-        Self::ListenerRemoved,
-        Self::MemberRemoved,
-        Self::Shutdown,
-    ];
-
-    /// Its label in metrics.
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::ClientClosed => "client_closed",
-            Self::MemberClosed => "member_closed",
-            Self::ClientError => "client_error",
-            Self::MemberError => "member_error",
-            Self::ListenerRemoved => "listener_removed",
-            Self::MemberRemoved => "member_removed",
-            Self::Shutdown => "shutdown",
-        }
-    }
+pub(crate) struct TunnelLine {
+    /// How it ended.
+    #[serde(rename = "tunnelEnd")]
+    pub(crate) end: TunnelEnd,
+    /// The code of the first Close frame, 1005 for one without; absent if there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) close_code: Option<u16>,
+    /// Whose Close frame it was, or who ended the tunnel without one.
+    pub(crate) closed_by: Side,
+    /// Data messages from the client.
+    pub(crate) messages_received: u64,
+    /// Data messages to the client.
+    pub(crate) messages_sent: u64,
 }
 
 /// One request or tunnel.
@@ -95,7 +69,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) host: Option<&'a str>,
     pub(crate) error_info: &'static str,
     /// Set on the line of a tunnel.
-    pub(crate) tunnel: Option<TunnelEnd>,
+    pub(crate) tunnel: Option<TunnelLine>,
 }
 
 #[derive(Serialize)]
@@ -143,9 +117,9 @@ struct Properties<'a> {
     #[serde(rename = "error_info")]
     error_info: &'static str,
     content_type: Option<std::borrow::Cow<'a, str>>,
-    /// Ours: how the tunnel ended; absent on the line of a request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tunnel_end: Option<TunnelEnd>,
+    /// Ours; absent on the line of a request.
+    #[serde(flatten)]
+    tunnel: Option<TunnelLine>,
 }
 
 impl Entry<'_> {
@@ -187,7 +161,7 @@ impl Entry<'_> {
                 host: self.host,
                 error_info: self.error_info,
                 content_type: self.content_type.map(String::from_utf8_lossy),
-                tunnel_end: self.tunnel,
+                tunnel: self.tunnel,
             },
         };
         let mut bytes = Vec::with_capacity(1024);
@@ -239,7 +213,13 @@ mod tests {
             original_host: Some("a.example"),
             host: Some("b.example"),
             error_info: "ERRORINFO_NO_ERROR",
-            tunnel: Some(TunnelEnd::ClientClosed),
+            tunnel: Some(TunnelLine {
+                end: TunnelEnd::ClientClosed,
+                close_code: Some(1000),
+                closed_by: Side::Client,
+                messages_received: 3,
+                messages_sent: 4,
+            }),
         };
         let line = entry.to_line();
         assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
@@ -258,6 +238,9 @@ mod tests {
             ("serverResponseLatency", serde_json::json!(0.001234)),
             ("sslEnabled", serde_json::json!("on")),
             ("tunnelEnd", serde_json::json!("clientClosed")),
+            ("closeCode", serde_json::json!(1000)),
+            ("closedBy", serde_json::json!("client")),
+            ("messagesSent", serde_json::json!(4)),
             ("contentType", serde_json::Value::Null),
         ] {
             assert_eq!(properties[name], expected, "{name}");

@@ -7,5 +7,5 @@
 mod entry;
 mod sink;
 
-pub(crate) use entry::{Entry, TlsInfo, TunnelEnd};
+pub(crate) use entry::{Entry, TlsInfo, TunnelLine};
 pub use sink::AccessLog;

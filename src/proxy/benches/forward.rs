@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use divan::Bencher;
 use tidegate_model::{
-    Action, Frontend, Gateway, HostOverride, Listener, Member, MemberState, ObjectName, Pool,
-    Probe, Protocol, Rule, Settings, Snapshot, Target,
+    Action, Frontend, Gateway, HostOverride, Listener, LoadDistribution, Member, MemberState,
+    ObjectName, Pool, Probe, Protocol, Rule, Settings, Snapshot, Target,
 };
 use tidegate_proxy::Proxy;
 
@@ -49,6 +49,8 @@ fn snapshot(listen: SocketAddr, member: SocketAddr) -> Snapshot {
         drain_timeout: Duration::from_secs(30),
         host: HostOverride::Keep,
         affinity: None,
+        distribution: LoadDistribution::default(),
+        web_socket: Arc::default(),
         probe: Probe::default(),
     };
     let member = Member { address: member.ip(), port: None, fqdn: None, state: MemberState::Ready };

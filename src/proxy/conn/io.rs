@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
+use tidegate_model::TcpOptions;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
@@ -85,6 +87,21 @@ impl Io {
             // TCP has nothing to flush.
             Self::Plain(_) => Poll::Ready(Ok(())),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    /// Has the kernel look after the connection as `options` say. One that refuses is about to fail.
+    pub(crate) fn set_tcp_options(&self, options: &TcpOptions) {
+        let tcp = match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        };
+        let socket = SockRef::from(tcp);
+        if let Some(after) = options.keep_alive {
+            let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(after));
+        }
+        if let Some(limit) = options.user_timeout {
+            let _ = socket.set_tcp_user_timeout(Some(limit));
         }
     }
 

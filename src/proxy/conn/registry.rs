@@ -37,7 +37,7 @@ impl<T> Registry<T> {
 
     /// Calls `each` on every ticket, letting the core serve its sockets in between. What enters
     /// meanwhile may be left out.
-    pub(crate) async fn walk(&self, mut each: impl FnMut(&Ticket, &T)) {
+    pub(crate) async fn walk(&self, mut each: impl FnMut(&Arc<Ticket>, &T)) {
         let mut next = 0;
         loop {
             {

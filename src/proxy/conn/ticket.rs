@@ -99,6 +99,11 @@ impl Ticket {
         false
     }
 
+    /// Whether it has a deadline.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.deadline.load(Ordering::Relaxed) != NEVER
+    }
+
     /// Fires the deadline if it passed. Called by the sweep alone.
     pub(crate) fn sweep(&self, now: u64) {
         let deadline = self.deadline.load(Ordering::Relaxed);

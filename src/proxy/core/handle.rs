@@ -1,6 +1,7 @@
 //! What a core is to the rest of the data plane.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) table: ArcSwap<Table>,
     pub(crate) timeouts: Timeouts,
     pub(crate) access_log: Option<AccessLog>,
+    /// See [`Settings::restarts`](crate::Settings::restarts).
+    pub(crate) restarts: bool,
     pub(crate) metrics: Arc<Metrics>,
     /// Bumped at every swap and change of health.
     pub(crate) changes: Arc<watch::Sender<u64>>,
@@ -71,6 +74,14 @@ pub(crate) enum Owner {
 pub(crate) struct TunnelOwner {
     pub(crate) listener: u64,
     pub(crate) member: u64,
+    pub(crate) pace: Option<Pace>,
+}
+
+/// How many tunnels of a group are closed per second, at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) group: u64,
+    pub(crate) per_second: NonZeroU32,
 }
 
 /// What a core is told.
@@ -82,10 +93,14 @@ pub(crate) enum Message {
     Unlisten { slot: usize, after: Duration },
     /// Serve a connection that another core accepted.
     Serve { slot: usize, tcp: std::net::TcpStream, peer: SocketAddr },
-    /// End what belongs to this after a time, unless it has come back by then.
+    /// Close the tunnels that belong to this, one after the other, unless it comes back.
+    Leaving { scope: Arc<Scope>, epoch: u64 },
+    /// The same, and end what belongs to it after a time, unless it has come back by then.
     Leave { scope: Arc<Scope>, epoch: u64, after: Duration },
-    /// Stop accepting, finish requests, begin no new ones.
-    Drain,
+    /// Close so many tunnels to this member.
+    Move { member: u64, tunnels: usize, within: Duration },
+    /// Stop accepting, finish requests, begin no new ones, and close tunnels one after the other.
+    Drain { within: Duration },
     /// End everything.
     Abort,
 }

@@ -4,12 +4,13 @@
 //! Nothing that a request does crosses to another core. What concerns all cores comes as a
 //! [`Message`]; the loop that takes them also sweeps the tickets at every step of the clock.
 
+mod closing;
 mod handle;
 mod id;
 mod run;
 mod scope;
 
-pub(crate) use handle::{Core, Message, Owner, Shared, TunnelOwner};
+pub(crate) use handle::{Core, Message, Owner, Pace, Shared, TunnelOwner};
 pub(crate) use id::CoreId;
 pub(crate) use run::spawn;
 pub(crate) use scope::Scope;

@@ -12,6 +12,7 @@ use tracing::error;
 use crate::clock;
 use crate::conn::serve;
 use crate::conn::ticket::Order;
+use crate::core::closing::{Closing, When};
 use crate::core::{Core, Message, Owner, Scope};
 use crate::listen::accept;
 
@@ -23,8 +24,7 @@ pub(crate) fn spawn(core: Arc<Core>, messages: mpsc::UnboundedReceiver<Message>)
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name(format!("core-{}", core.id.index())).spawn(move || {
         let guard = EndProcess;
-        runtime
-            .block_on(Loop { core, listening: HashMap::new(), leaving: Vec::new() }.run(messages));
+        runtime.block_on(Loop::new(core).run(messages));
         std::mem::forget(guard);
     })?;
     Ok(())
@@ -53,9 +53,15 @@ struct Loop {
     /// Dropping one ends its accept loop.
     listening: HashMap<usize, oneshot::Sender<()>>,
     leaving: Vec<Leaving>,
+    closing: Closing,
 }
 
 impl Loop {
+    fn new(core: Arc<Core>) -> Self {
+        let closing = Closing::new(core.clone());
+        Self { core, listening: HashMap::new(), leaving: Vec::new(), closing }
+    }
+
     /// Runs until the proxy's last handle is gone.
     async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
         let mut step = tokio::time::interval(clock::STEP);
@@ -91,12 +97,20 @@ impl Loop {
                 Ok(tcp) => serve::spawn(&self.core, slot, tcp, peer),
                 Err(error) => tracing::warn!(%error, "a connection could not change its core"),
             },
+            Message::Leaving { scope, epoch } => {
+                self.closing.of_scope(&scope, epoch, When::Early).await;
+            }
+            Message::Move { member, tunnels, within } => {
+                self.closing.some_of(member, tunnels, within).await;
+            }
             Message::Leave { scope, epoch, after } => {
+                self.closing.of_scope(&scope, epoch, When::Late).await;
                 self.leaving.push(Leaving { scope, epoch, due: clock::renew() + millis(after) });
             }
-            Message::Drain => {
+            Message::Drain { within } => {
                 self.listening.clear();
                 self.finish_clients(None, Order::Graceful).await;
+                self.closing.all(within).await;
             }
             Message::Abort => {
                 self.core.connections.walk(|ticket, _| ticket.give(Order::Abort)).await;
@@ -123,6 +137,7 @@ impl Loop {
     async fn sweep(&mut self) {
         let now = clock::renew();
         self.core.connections.walk(|ticket, _| ticket.sweep(now)).await;
+        self.closing.sweep(now);
         self.end_leaving(now).await;
     }
 

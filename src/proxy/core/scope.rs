@@ -15,6 +15,8 @@ pub(crate) struct Scope {
     id: u64,
     /// 0 while in the table, else the epoch in which it left.
     left: AtomicU64,
+    /// 0, or the epoch in which it began to terminate: it is about to leave.
+    leaving: AtomicU64,
     /// Milliseconds that what belongs to it may live on when it leaves.
     drain: AtomicU64,
 }
@@ -24,6 +26,7 @@ impl Scope {
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             left: AtomicU64::new(0),
+            leaving: AtomicU64::new(0),
             drain: AtomicU64::new(0),
         }
     }
@@ -44,6 +47,24 @@ impl Scope {
         self.drain.store(millis, Ordering::Relaxed);
     }
 
+    /// Begins to terminate; the epoch of it, unless it had begun already.
+    pub(crate) fn begin_leaving(&self) -> Option<u64> {
+        let epoch = NEXT.fetch_add(1, Ordering::Relaxed);
+        let begun =
+            self.leaving.compare_exchange(0, epoch, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        begun.then_some(epoch)
+    }
+
+    /// Does not terminate, or not any more.
+    pub(crate) fn stop_leaving(&self) {
+        self.leaving.store(0, Ordering::Release);
+    }
+
+    /// Whether it is terminating, or has left.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire) != 0 || self.has_left()
+    }
+
     /// Leaves the table; the new epoch.
     pub(crate) fn leave(&self) -> u64 {
         let epoch = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -61,8 +82,8 @@ impl Scope {
         self.left.load(Ordering::Acquire) != 0
     }
 
-    /// Whether it left in this epoch and has not come back.
+    /// Whether it left, or began to, in this epoch and has not come back.
     pub(crate) fn left_in(&self, epoch: u64) -> bool {
-        self.left.load(Ordering::Acquire) == epoch
+        self.left.load(Ordering::Acquire) == epoch || self.leaving.load(Ordering::Acquire) == epoch
     }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_model::{
-    Action, Frontend, Gateway, HostOverride, HostPattern, KnownListener, Leaf, Listener, Member,
-    MemberState, ObjectName, PathMap, PathMatch, PathPattern, PathRule, Pool, Priority, Probe,
-    Protocol, Rule, Settings, Snapshot, Target,
+    Action, Frontend, Gateway, HostOverride, HostPattern, KnownListener, Leaf, Listener,
+    LoadDistribution, Member, MemberState, ObjectName, PathMap, PathMatch, PathPattern, PathRule,
+    Pool, Priority, Probe, Protocol, Rule, Settings, Snapshot, Target,
 };
 
 use crate::core::Scope;
@@ -154,6 +154,8 @@ fn settings(name: &str, port: u16) -> Settings {
         drain_timeout: Duration::from_secs(30),
         host: HostOverride::Keep,
         affinity: None,
+        distribution: LoadDistribution::default(),
+        web_socket: Arc::default(),
         probe: Probe::default(),
     }
 }

@@ -8,7 +8,9 @@ mod connection;
 mod kept;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::HeaderValue;
 
@@ -29,6 +31,8 @@ pub(crate) struct Member {
     /// Its own name or address, as a `Host`.
     pub(crate) host: HeaderValue,
     pub(crate) series: Arc<MemberSeries>,
+    /// Tunnels to it, and handshakes that may become some.
+    pub(crate) tunnels: AtomicU32,
     tls: Option<Arc<rustls::ClientConfig>>,
     kept: Kept,
 }
@@ -57,9 +61,25 @@ impl Member {
                 settings: key.settings.clone(),
                 member: address,
             }),
+            tunnels: AtomicU32::new(0),
             tls,
             kept: Kept::new(cores),
         }
+    }
+
+    /// Tunnels to it, and handshakes that may become some.
+    pub(crate) fn tunnels(&self) -> u32 {
+        self.tunnels.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are fewer tunnels to it than these.
+    pub(crate) fn has_room(&self, most: NonZeroU32) -> bool {
+        self.tunnels() < most.get()
+    }
+
+    /// Requests in progress and open tunnels. A handshake counts twice until it is answered.
+    pub(crate) fn load(&self) -> u64 {
+        self.series.in_flight() + u64::from(self.tunnels())
     }
 
     /// It left the table: what waits for requests is closed.

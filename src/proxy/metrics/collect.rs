@@ -7,12 +7,12 @@ use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
 
-use crate::access_log::TunnelEnd;
 use crate::metrics::counters::Observed;
 use crate::metrics::definitions::{self as names, Kind, definitions};
 use crate::metrics::labels::{AcceptErrorClass, FailureLabel, HandshakeFailure};
 use crate::metrics::series::STATUS_CLASSES;
 use crate::metrics::{MemberSeries, Metrics, RuleSeries, all_living};
+use crate::tunnel::{CloseLabel, Side, TunnelEnd};
 
 /// All metrics of the data plane.
 pub(super) struct Collector {
@@ -115,14 +115,35 @@ impl Output {
             self.counter(names::FAILURES, &with(label), series.sum(|s| &s.failures[why]));
         }
         self.counter(names::TUNNELS_OPENED, &own, series.sum(|s| &s.tunnels));
-        for end in TunnelEnd::ALL {
-            let count = series.sum(|s| &s.tunnel_ends[end as usize]);
-            self.counter(names::TUNNELS_CLOSED, &with(end.label()), count);
+        for (end, label) in TunnelEnd::LABELS.iter().enumerate() {
+            let count = series.sum(|s| &s.tunnel_ends[end]);
+            self.counter(names::TUNNELS_CLOSED, &with(label), count);
+        }
+        for (side, label) in Side::LABELS.iter().enumerate() {
+            for (code, code_label) in CloseLabel::LABELS.iter().enumerate() {
+                let count = series.sum(|s| &s.closes[side][code]);
+                // Of fifty pairs a rule sees a handful.
+                if count > 0 {
+                    let all = [own[0], own[1], own[2], own[3], own[4], label, code_label];
+                    self.counter(names::CLOSES, &all, count);
+                }
+            }
         }
         self.gauge(names::TUNNELS_OPEN, &own, series.open_tunnels());
         self.histogram(names::TUNNEL_DURATION, &own, &series.observed(|s| &s.tunnel_duration));
         self.counter(names::TUNNEL_RECEIVED, &own, series.sum(|s| &s.tunnel_received));
         self.counter(names::TUNNEL_SENT, &own, series.sum(|s| &s.tunnel_sent));
+        self.counter(names::MESSAGES_RECEIVED, &own, series.sum(|s| &s.messages_received));
+        self.counter(names::MESSAGES_SENT, &own, series.sum(|s| &s.messages_sent));
+        for side in [Side::Client, Side::Member] {
+            let observed = series.observed(|s| &s.pings[side as usize]);
+            if observed.count() > 0 {
+                self.histogram(names::PING, &with(Side::LABELS[side as usize]), &observed);
+            }
+        }
+        for (answered, label) in ["false", "true"].into_iter().enumerate() {
+            self.counter(names::DRAINED, &with(label), series.sum(|s| &s.drained[answered]));
+        }
         for (why, label) in HandshakeFailure::LABELS.iter().enumerate() {
             let count = series.sum(|s| &s.handshake_failures[why]);
             self.counter(names::HANDSHAKE_FAILURES, &with(label), count);

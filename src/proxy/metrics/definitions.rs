@@ -26,6 +26,9 @@ pub struct Definition {
 
 const RULE: &[&str] = &["gateway", "listener", "rule", "pool", "settings"];
 const RULE_STATUS: &[&str] = &["gateway", "listener", "rule", "pool", "settings", "status"];
+const RULE_CLOSE: &[&str] = &["gateway", "listener", "rule", "pool", "settings", "side", "code"];
+const RULE_SIDE: &[&str] = &["gateway", "listener", "rule", "pool", "settings", "side"];
+const RULE_ANSWERED: &[&str] = &["gateway", "listener", "rule", "pool", "settings", "answered"];
 const RULE_REASON: &[&str] = &["gateway", "listener", "rule", "pool", "settings", "reason"];
 const MEMBER: &[&str] = &["gateway", "pool", "settings", "member"];
 const MEMBER_STATUS: &[&str] = &["gateway", "pool", "settings", "member", "status"];
@@ -54,6 +57,11 @@ definitions! {
     TUNNEL_DURATION = "tidegate_tunnel_duration_seconds", Histogram, RULE, "How long tunnels lasted that have ended.";
     TUNNEL_RECEIVED = "tidegate_tunnel_received_bytes_total", Counter, RULE, "Bytes from clients through tunnels, open ones included.";
     TUNNEL_SENT = "tidegate_tunnel_sent_bytes_total", Counter, RULE, "Bytes to clients through tunnels, open ones included.";
+    MESSAGES_RECEIVED = "tidegate_tunnel_messages_received_total", Counter, RULE, "Messages from clients through tunnels: text and binary, each counted with its last frame.";
+    MESSAGES_SENT = "tidegate_tunnel_messages_sent_total", Counter, RULE, "Messages to clients through tunnels.";
+    CLOSES = "tidegate_tunnel_closes_total", Counter, RULE_CLOSE, "Tunnels that ended, by whose Close frame came first and its code; 1005 for one without a code, 1006 for tunnels that ended without a Close frame.";
+    DRAINED = "tidegate_tunnels_drained_total", Counter, RULE_ANSWERED, "Tunnels that the gateway told to close, by whether the client answered with a Close frame.";
+    PING = "tidegate_tunnel_ping_seconds", Histogram, RULE_SIDE, "From a ping of the gateway to its pong, by the side that was asked.";
     HANDSHAKE_FAILURES = "tidegate_websocket_handshake_failures_total", Counter, RULE_REASON, "WebSocket handshakes that did not become tunnels, by reason.";
     MEMBER_REQUESTS = "tidegate_member_requests_total", Counter, MEMBER_STATUS, "Responses of a member, by class of status code.";
     MEMBER_LATENCY = "tidegate_member_response_seconds", Histogram, MEMBER, "From the first byte of a request to the head of the member's response.";

@@ -4,7 +4,8 @@
 macro_rules! labels {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal,)+ }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+        #[serde(rename_all = "camelCase")]
         pub(crate) enum $name { $($(#[$variant_doc])* $variant,)+ }
 
         impl $name {
@@ -13,6 +14,7 @@ macro_rules! labels {
         }
     };
 }
+pub(crate) use labels;
 
 labels! {
     /// Why the gateway answered by itself.
@@ -20,6 +22,8 @@ labels! {
         InvalidHost = "invalid_host",
         InvalidRequest = "invalid_request",
         InvalidMethod = "invalid_method",
+        NotAllowed = "not_allowed",
+        TooManyTunnels = "too_many_tunnels",
         UnknownHost = "unknown_host",
         NoPath = "no_path",
         RuleRefused = "rule_refused",
@@ -48,6 +52,12 @@ labels! {
         Closed = "closed",
         ClientGone = "client_gone",
         BadRequest = "bad_request",
+        /// Its `Origin` is not allowed.
+        Origin = "origin",
+        /// It offers no subprotocol that is allowed.
+        Subprotocol = "subprotocol",
+        /// There are as many tunnels as there may be.
+        Limit = "limit",
     }
 }
 

@@ -14,7 +14,7 @@ mod series;
 mod tests;
 
 pub use definitions::{Definition, Kind, definitions};
-pub(crate) use labels::{AcceptErrorClass, FailureLabel, HandshakeFailure};
+pub(crate) use labels::{AcceptErrorClass, FailureLabel, HandshakeFailure, labels};
 pub(crate) use series::{MemberKey, MemberSeries, ProcessSeries, RuleKey, RuleSeries};
 
 use std::collections::HashMap;

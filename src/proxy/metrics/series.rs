@@ -1,5 +1,6 @@
 //! What is counted for a rule, for a member, and for the process.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -7,12 +8,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::access_log::{AccessLog, TunnelEnd};
+use crate::access_log::AccessLog;
 use crate::core::CoreId;
 use crate::health::Health;
 use crate::metrics::counters::{Counter, Histogram, Observed};
 use crate::metrics::labels::{AcceptErrorClass, FailureLabel, HandshakeFailure};
 use crate::padded::{Padded, per_core};
+use crate::tunnel::{CloseLabel, RuleCount, Side, Traffic, TunnelEnd};
 
 /// What names a rule's series.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +46,8 @@ fn class(status: u16) -> usize {
 #[derive(Debug)]
 pub(crate) struct RuleSeries {
     key: RuleKey,
+    /// Tunnels, where their number is limited.
+    pub(crate) tunnels: RuleCount,
     pub(super) cores: Box<[Padded<RuleShard>]>,
 }
 
@@ -56,10 +60,18 @@ pub(super) struct RuleShard {
     pub(super) failures: [Counter; FailureLabel::LABELS.len()],
     pub(super) handshake_failures: [Counter; HandshakeFailure::LABELS.len()],
     pub(super) tunnels: Counter,
-    pub(super) tunnel_ends: [Counter; TunnelEnd::ALL.len()],
+    pub(super) tunnel_ends: [Counter; TunnelEnd::LABELS.len()],
+    /// By side and code.
+    pub(super) closes: [[Counter; CloseLabel::LABELS.len()]; Side::LABELS.len()],
     pub(super) tunnel_duration: Histogram,
     pub(super) tunnel_received: Counter,
     pub(super) tunnel_sent: Counter,
+    pub(super) messages_received: Counter,
+    pub(super) messages_sent: Counter,
+    /// Client and member.
+    pub(super) pings: [Histogram; 2],
+    /// Unanswered, and answered.
+    pub(super) drained: [Counter; 2],
 }
 
 impl RuleSeries {
@@ -76,12 +88,25 @@ impl RuleSeries {
             tunnel_duration: Histogram::long(),
             tunnel_received: Counter::default(),
             tunnel_sent: Counter::default(),
+            closes: Default::default(),
+            messages_received: Counter::default(),
+            messages_sent: Counter::default(),
+            pings: [Histogram::short(), Histogram::short()],
+            drained: Default::default(),
         };
-        Self { key, cores: per_core(cores, shard) }
+        Self { key, tunnels: RuleCount::default(), cores: per_core(cores, shard) }
     }
 
     pub(crate) fn key(&self) -> &RuleKey {
         &self.key
+    }
+
+    /// A number for the pool with its settings: the same for all rules that lead there.
+    pub(crate) fn target(&self) -> u64 {
+        let RuleKey { gateway, pool, settings, .. } = &self.key;
+        let mut hasher = DefaultHasher::new();
+        (gateway, pool, settings).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// A request was answered; body bytes from and to the client.
@@ -116,16 +141,38 @@ impl RuleSeries {
         self.cores[core.index()].tunnels.add(1);
     }
 
-    /// Bytes have moved through a tunnel, from the client and to it.
-    pub(crate) fn tunnel_moved(&self, core: CoreId, received: u64, sent: u64) {
+    /// So much more has moved through a tunnel.
+    pub(crate) fn tunnel_moved(&self, core: CoreId, more: Traffic) {
         let shard = &self.cores[core.index()];
-        shard.tunnel_received.add(received);
-        shard.tunnel_sent.add(sent);
+        shard.tunnel_received.add(more.received);
+        shard.tunnel_sent.add(more.sent);
+        shard.messages_received.add(more.messages_received);
+        shard.messages_sent.add(more.messages_sent);
     }
 
-    pub(crate) fn tunnel_closed(&self, core: CoreId, lasted: Duration, end: TunnelEnd) {
+    /// A side answered a ping of ours.
+    pub(crate) fn tunnel_ping(&self, core: CoreId, side: Side, took: Duration) {
+        if let Some(pings) = self.cores[core.index()].pings.get(side as usize) {
+            pings.observe(took);
+        }
+    }
+
+    /// A client was told Close by us; whether it answered.
+    pub(crate) fn tunnel_drained(&self, core: CoreId, answered: bool) {
+        self.cores[core.index()].drained[usize::from(answered)].add(1);
+    }
+
+    pub(crate) fn tunnel_closed(
+        &self,
+        core: CoreId,
+        lasted: Duration,
+        end: TunnelEnd,
+        side: Side,
+        code: CloseLabel,
+    ) {
         let shard = &self.cores[core.index()];
         shard.tunnel_ends[end as usize].add(1);
+        shard.closes[side as usize][code as usize].add(1);
         shard.tunnel_duration.observe(lasted);
     }
 
@@ -143,7 +190,7 @@ impl RuleSeries {
     pub(crate) fn open_tunnels(&self) -> u64 {
         // Ends first: a tunnel that opens and closes in between must not make it negative.
         let ended: u64 =
-            (0..TunnelEnd::ALL.len()).map(|end| self.sum(|s| &s.tunnel_ends[end])).sum();
+            (0..TunnelEnd::LABELS.len()).map(|end| self.sum(|s| &s.tunnel_ends[end])).sum();
         self.sum(|shard| &shard.tunnels).saturating_sub(ended)
     }
 
@@ -249,6 +296,13 @@ impl MemberSeries {
     pub(crate) fn open_tunnels(&self) -> u64 {
         let closed = self.sum(|shard| &shard.tunnels_closed);
         self.sum(|shard| &shard.tunnels_opened).saturating_sub(closed)
+    }
+
+    /// Those of one core.
+    pub(crate) fn open_on(&self, core: CoreId) -> u64 {
+        let shard = &self.cores[core.index()];
+        let closed = shard.tunnels_closed.get();
+        shard.tunnels_opened.get().saturating_sub(closed)
     }
 
     /// Requests that have begun and not ended.

@@ -4,8 +4,8 @@ use std::time::Duration;
 use prometheus::{Registry, TextEncoder};
 
 use super::{MemberKey, Metrics, RuleKey, definitions};
-use crate::access_log::TunnelEnd;
 use crate::core::CoreId;
+use crate::tunnel::{CloseLabel, Side, TunnelEnd};
 
 fn rule_key(rule: &str) -> RuleKey {
     RuleKey {
@@ -35,7 +35,13 @@ fn cores_count_apart_and_are_read_together() {
                 }
                 for _ in 0..10 {
                     let end = TunnelEnd::MemberClosed;
-                    series.tunnel_closed(CoreId::new(core), Duration::from_secs(2), end);
+                    series.tunnel_closed(
+                        CoreId::new(core),
+                        Duration::from_secs(2),
+                        end,
+                        Side::Client,
+                        CloseLabel::Normal,
+                    );
                 }
             });
         }
@@ -79,7 +85,11 @@ fn the_output_has_every_metric_that_is_defined_and_no_other() {
     let metrics = Metrics::new(1);
     let registry = Registry::new();
     metrics.register(&registry).unwrap();
-    let _rule = metrics.rule(rule_key("r"));
+    let rule = metrics.rule(rule_key("r"));
+    let (core, second) = (CoreId::new(0), Duration::from_secs(1));
+    rule.tunnel_ping(core, Side::Client, second);
+    let code = CloseLabel::Normal;
+    rule.tunnel_closed(core, second, TunnelEnd::ClientClosed, Side::Client, code);
     let member = metrics.member(MemberKey {
         gateway: "default/g".into(),
         pool: "p".into(),

@@ -9,13 +9,14 @@ use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use tidegate_model::ObjectName;
 
-use crate::access_log::{AccessLog, Entry, TlsInfo, TunnelEnd};
+use crate::access_log::{AccessLog, Entry, TlsInfo, TunnelLine};
 use crate::conn::client::Client;
 use crate::failure::Failure;
 use crate::member::{Connection, Member};
 use crate::metrics::{HandshakeFailure, RuleSeries};
 use crate::request::body::Upload;
 use crate::table::Route;
+use crate::tunnel::Counted;
 
 /// One request and its response.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Exchange {
     pub(super) connection: Option<Connection>,
     pub(super) upload: Option<Arc<Upload>>,
     pub(super) websocket: bool,
+    /// Of a handshake: its place among the tunnels.
+    pub(super) counted: Counted,
     status: u16,
     failure: Option<Failure>,
     served: Served,
@@ -135,6 +138,7 @@ pub(crate) struct Parts {
     pub(crate) started: Instant,
     pub(crate) served: Served,
     pub(crate) details: Option<Box<Details>>,
+    pub(crate) counted: Counted,
 }
 
 /// How a request or tunnel ended, for its line in the access log.
@@ -148,7 +152,7 @@ pub(crate) struct End<'a> {
     pub(crate) took: Duration,
     pub(crate) served: Served,
     pub(crate) error_info: &'static str,
-    pub(crate) tunnel: Option<TunnelEnd>,
+    pub(crate) tunnel: Option<TunnelLine>,
 }
 
 impl Exchange {
@@ -165,6 +169,7 @@ impl Exchange {
             connection: None,
             upload: None,
             websocket: false,
+            counted: Counted::default(),
             status: 0,
             failure: None,
             served: Served::default(),
@@ -247,6 +252,7 @@ impl Exchange {
             started: self.started,
             served: self.served,
             details: self.details.take(),
+            counted: std::mem::take(&mut self.counted),
         };
         self.status = SWITCHED;
         Some(parts)

@@ -1,5 +1,6 @@
 //! The way of a request to a member and back to the head of its response.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::request::body::RequestBody;
 use crate::request::headers::{self, Seen};
 use crate::request::{Exchange, normalize, redirect, websocket};
 use crate::table::{Action, Candidate, Kept, Target};
+use crate::tunnel::Counted;
 
 /// How often a request is begun, at most: members that do not take connections, and connections
 /// that turn out to be closed.
@@ -67,6 +69,11 @@ pub(super) async fn forward(
         Action::Refuse => return Err(Failure::RuleRefused),
         Action::NotFound => return Err(Failure::NoPath),
     };
+    let web_socket = &target.model.settings.web_socket;
+    if handshake.is_some() {
+        websocket::admit(request.headers_mut(), web_socket)?;
+        exchange.counted = Counted::at(&route.series, &web_socket.tunnels, client.peer.ip())?;
+    }
     let client_side = handshake.as_ref().map(|_| hyper::upgrade::on(&mut request));
 
     let name = tls_name(target, &request);
@@ -80,8 +87,8 @@ pub(super) async fn forward(
         websocket::ask(request.headers_mut());
     }
 
-    // It is not for WebSocket traffic, which neither follows a cookie nor gets one.
-    let affinity = target.affinity.as_ref().filter(|_| handshake.is_none());
+    // WebSocket traffic neither follows a cookie nor gets one unless that is asked for.
+    let affinity = target.affinity.as_ref().filter(|_| handshake.is_none() || web_socket.affinity);
     let kept = affinity.and_then(|affinity| affinity.kept(request.headers()));
 
     let (head, incoming) = request.into_parts();
@@ -136,17 +143,26 @@ async fn send(
     core: &Arc<Core>,
     exchange: &mut Exchange,
 ) -> Result<Response<Incoming>, Failure> {
-    let limit = target.model.settings.request_timeout;
+    let settings = &target.model.settings;
+    let own_limit = settings.web_socket.handshake_timeout.filter(|_| exchange.websocket);
+    let limit = own_limit.unwrap_or(settings.request_timeout);
+    let most_tunnels = settings.web_socket.tunnels.per_member.filter(|_| exchange.websocket);
     // Members that did not take the connection.
     let mut tried: Vec<Arc<Member>> = Vec::new();
     let mut failure = Failure::NoLiveMember;
     // A tunnel takes its connection with it, and its handshake is to pass as it is: it gets its own.
     let mut fresh = exchange.websocket;
     for _ in 0..ATTEMPTS {
-        let Some(candidate) = choose(target, core, &tried, kept).await else {
-            return Err(failure);
+        let Some(candidate) = choose(target, core, &tried, kept, most_tunnels).await else {
+            let is_full = most_tunnels.is_some() && tried.is_empty() && target.is_up();
+            return Err(if is_full { Failure::TooManyTunnels } else { failure });
         };
         let member = &candidate.member;
+        // Another core may have been faster.
+        if exchange.websocket && !exchange.counted.choose(member, most_tunnels) {
+            failure = Failure::TooManyTunnels;
+            continue;
+        }
         exchange.chose(member);
         set_host(&mut request, target, member, exchange);
         let name = member.name(name.or(member.fqdn.as_deref()));
@@ -203,9 +219,10 @@ async fn choose(
     core: &Core,
     tried: &[Arc<Member>],
     kept: Option<Kept>,
+    most_tunnels: Option<NonZeroU32>,
 ) -> Option<Candidate> {
     let choice = || {
-        let candidate = target.pick(core.id, tried, kept);
+        let candidate = target.pick(core.id, tried, kept, most_tunnels);
         let waits = match candidate {
             Some(_) => target.awaits_probe_of(kept),
             None => target.awaits_probe(),

@@ -18,7 +18,9 @@ mod redirect;
 pub(crate) mod respond;
 mod websocket;
 
-pub(crate) use exchange::{Details, End, Exchange, Served};
+pub(crate) use exchange::{Details, End, Exchange, Parts, Served};
+
+pub(crate) use crate::access_log::TunnelLine;
 
 use std::sync::Arc;
 

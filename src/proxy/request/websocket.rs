@@ -4,9 +4,11 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
+use tidegate_model::WebSocket;
 
 use crate::failure::Failure;
 use crate::request::hop::has_token;
@@ -39,6 +41,30 @@ pub(super) fn asked<B>(request: &Request<B>) -> Result<Option<Handshake>, Failur
         return Err(Failure::UpgradeWithBody);
     }
     Ok(Some(Handshake { key: headers.get(SEC_WEBSOCKET_KEY).cloned() }))
+}
+
+/// Whether a handshake may go on, as far as the client has to be who and what it should. Of the
+/// subprotocols that it offers, those that are not allowed are taken out.
+pub(super) fn admit(headers: &mut HeaderMap, model: &WebSocket) -> Result<(), Failure> {
+    if !model.allowed_origins.is_empty()
+        && let mut origins = headers.get_all(ORIGIN).iter().peekable()
+        && (origins.peek().is_none()
+            || !origins.all(|o| model.allowed_origins.iter().any(|a| a.covers(o.as_bytes()))))
+    {
+        return Err(Failure::BadOrigin);
+    }
+    if !model.allowed_subprotocols.is_empty() {
+        let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+        let offered = offered.filter_map(|field| field.to_str().ok()).flat_map(|f| f.split(','));
+        let is_allowed = |name: &&str| model.allowed_subprotocols.iter().any(|a| **a == **name);
+        let left: Vec<&str> = offered.map(str::trim).filter(is_allowed).collect();
+        let left = HeaderValue::try_from(left.join(", ")).unwrap_or(HeaderValue::from_static(""));
+        if left.is_empty() {
+            return Err(Failure::BadSubprotocol);
+        }
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, left);
+    }
+    Ok(())
 }
 
 /// Asks for the upgrade in a request whose hop-by-hop fields were removed.

@@ -1,10 +1,11 @@
 //! A pool with the settings it is used with, and the choice of a member.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::HeaderValue;
-use tidegate_model::{MemberState, ObjectName};
+use tidegate_model::{LoadDistribution, MemberState, ObjectName};
 
 use crate::core::CoreId;
 use crate::health::Health;
@@ -35,18 +36,22 @@ pub(crate) struct Candidate {
 
 impl Target {
     /// The member that the client is to stay with, even if it is terminating; else the next in the
-    /// core's round, one that is terminating only if no other is left. It is up, and not among
-    /// `tried`.
+    /// core's round, or the one with the least to do; one that is terminating only if no other is
+    /// left. It is up, and not among
+    /// `tried`, and has room for one more tunnel where their number is limited.
     pub(crate) fn pick(
         &self,
         core: CoreId,
         tried: &[Arc<Member>],
         kept: Option<Kept>,
+        most_tunnels: Option<NonZeroU32>,
     ) -> Option<&Candidate> {
         let is_left = |candidate: &&Candidate| {
             candidate.health.is_up()
+                && most_tunnels.is_none_or(|most| candidate.member.has_room(most))
                 && !tried.iter().any(|member| Arc::ptr_eq(member, &candidate.member))
         };
+        let least = self.model.settings.distribution == LoadDistribution::LeastConnections;
         let own = self.kept(kept).filter(|own| own.state != MemberState::NotReady);
         if let Some(own) = own.filter(is_left) {
             return Some(own);
@@ -56,7 +61,9 @@ impl Target {
             let all = self.candidates.len();
             let first = start % all.max(1);
             let (before, after) = self.candidates.split_at(first.min(all));
-            after.iter().chain(before).find(|c| c.state == state && is_left(c))
+            let mut able = after.iter().chain(before).filter(|c| c.state == state && is_left(c));
+            // Of equal ones the first: the round goes on among them.
+            if least { able.min_by_key(|c| c.member.load()) } else { able.next() }
         };
         find(MemberState::Ready).or_else(|| find(MemberState::Terminating))
     }
@@ -68,6 +75,11 @@ impl Target {
 
     fn kept(&self, kept: Option<Kept>) -> Option<&Candidate> {
         self.candidates.get(kept?.candidate)
+    }
+
+    /// Whether any member is up.
+    pub(crate) fn is_up(&self) -> bool {
+        self.candidates.iter().any(|candidate| candidate.health.is_up())
     }
 
     /// Whether a member that may take requests has not been probed yet.

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tidegate_model::{
-    Action, Frontend, Gateway, HostOverride, Listener, Member, MemberState, ObjectName, Pool,
-    Probe, Protocol, Rule, Settings, Snapshot, Target,
+    Action, Frontend, Gateway, HostOverride, Listener, LoadDistribution, Member, MemberState,
+    ObjectName, Pool, Probe, Protocol, Rule, Settings, Snapshot, Target,
 };
 use tidegate_proxy::{Handle, HealthState, Proxy, Timeouts};
 
@@ -71,6 +71,8 @@ fn start(member: SocketAddr, timeouts: Timeouts) -> (Handle, SocketAddr) {
         drain_timeout: LONG,
         host: HostOverride::Keep,
         affinity: None,
+        distribution: LoadDistribution::default(),
+        web_socket: Arc::default(),
         probe: Probe::default(),
     };
     let pool = Pool {
@@ -118,6 +120,8 @@ fn timeouts(change: impl FnOnce(&mut Timeouts)) -> Timeouts {
         http2_idle: LONG,
         connect: LONG,
         member_keep_alive: LONG,
+        close: LONG,
+        half_closed: LONG,
         frontend_drain: LONG,
     };
     change(&mut timeouts);

@@ -31,6 +31,11 @@ impl Leftover {
         &self.bytes[self.taken..]
     }
 
+    /// Puts something behind it.
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        *self = Self::of(&[self.rest(), bytes].concat());
+    }
+
     /// So many bytes were written; with the last the memory goes.
     pub(super) fn take(&mut self, written: usize) {
         self.taken += written;

@@ -51,9 +51,10 @@ impl Pipe {
         self.held
     }
 
-    /// Moves what a socket has into the pipe; 0 at its end.
-    pub(super) fn fill(&mut self, socket: impl AsFd) -> io::Result<usize> {
+    /// Moves what a socket has into the pipe, `most` bytes at most; 0 at its end.
+    pub(super) fn fill(&mut self, socket: impl AsFd, most: u64) -> io::Result<usize> {
         let room = self.capacity - self.held.min(self.capacity);
+        let room = room.min(usize::try_from(most).unwrap_or(usize::MAX));
         let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
         let moved = splice(socket, None, &self.write, None, room, flags)?;
         self.held += moved;

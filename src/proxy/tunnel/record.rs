@@ -2,15 +2,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tidegate_model::ObjectName;
+use tidegate_model::{ObjectName, WebSocket};
 
-use crate::access_log::TunnelEnd;
 use crate::core::Core;
 use crate::member::Member;
 use crate::metrics::RuleSeries;
-use crate::request::{Details, End, Served};
+use crate::request::{Details, End, Served, TunnelLine};
+use crate::tunnel::count::Counted;
+use crate::tunnel::end::{CloseLabel, Closing, Side, TunnelEnd};
 
 /// Counters and the access log's line of one tunnel. Holds no rule and no table: only what ends
 /// with the tunnel.
@@ -20,58 +21,108 @@ pub(super) struct Record {
     pub(super) gateway: Arc<ObjectName>,
     pub(super) series: Arc<RuleSeries>,
     pub(super) member: Arc<Member>,
+    pub(super) model: Arc<WebSocket>,
     pub(super) started: Instant,
     pub(super) client: SocketAddr,
     pub(super) served: Served,
     pub(super) details: Option<Box<Details>>,
-    counted: (u64, u64),
+    /// Its place among the tunnels that are limited in number.
+    _counted: Counted,
+    told: Traffic,
+}
+
+/// What has moved through a tunnel, from the client and to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) messages_received: u64,
+    pub(crate) messages_sent: u64,
+}
+
+impl Traffic {
+    fn since(self, before: Self) -> Self {
+        Self {
+            received: self.received - before.received,
+            sent: self.sent - before.sent,
+            messages_received: self.messages_received - before.messages_received,
+            messages_sent: self.messages_sent - before.messages_sent,
+        }
+    }
 }
 
 impl Record {
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn open(
-        core: Arc<Core>,
-        gateway: Arc<ObjectName>,
-        series: Arc<RuleSeries>,
-        member: Arc<Member>,
-        started: Instant,
-        client: SocketAddr,
-        served: Served,
-        details: Option<Box<Details>>,
-    ) -> Self {
-        series.tunnel_opened(core.id);
-        member.series.tunnel_opened(core.id);
-        Self { core, gateway, series, member, started, client, served, details, counted: (0, 0) }
+    /// A tunnel begins.
+    pub(super) fn open(&self) {
+        self.series.tunnel_opened(self.core.id);
+        self.member.series.tunnel_opened(self.core.id);
     }
 
-    /// So many bytes have moved until now, from the client and to it.
-    pub(super) fn moved(&mut self, received: u64, sent: u64) {
-        let (before_received, before_sent) = self.counted;
-        if (received, sent) != self.counted {
-            self.series.tunnel_moved(self.core.id, received - before_received, sent - before_sent);
-            self.counted = (received, sent);
+    pub(super) fn new(
+        parts: crate::request::Parts,
+        gateway: Arc<ObjectName>,
+        series: Arc<RuleSeries>,
+        model: Arc<WebSocket>,
+    ) -> Self {
+        Self {
+            core: parts.client.core.clone(),
+            gateway,
+            series,
+            member: parts.member,
+            model,
+            started: parts.started,
+            client: parts.client.peer,
+            served: parts.served,
+            details: parts.details,
+            _counted: parts.counted,
+            told: Traffic::default(),
         }
     }
 
+    /// So much has moved until now.
+    pub(super) fn moved(&mut self, traffic: Traffic) {
+        if traffic != self.told {
+            self.series.tunnel_moved(self.core.id, traffic.since(self.told));
+            self.told = traffic;
+        }
+    }
+
+    /// A side answered a ping of ours after so long.
+    pub(super) fn answered(&self, side: Side, took: Duration) {
+        self.series.tunnel_ping(self.core.id, side, took);
+    }
+
+    /// The client was told Close by us; whether it answered.
+    pub(super) fn drained(&self, answered: bool) {
+        self.series.tunnel_drained(self.core.id, answered);
+    }
+
     /// The tunnel is over.
-    pub(super) fn close(&self, end: TunnelEnd) {
-        let (received, sent) = self.counted;
+    pub(super) fn close(&self, end: TunnelEnd, closing: Closing) {
         let took = self.started.elapsed();
-        self.series.tunnel_closed(self.core.id, took, end);
+        let label = CloseLabel::of(closing.code);
+        self.series.tunnel_closed(self.core.id, took, end, closing.side, label);
         self.member.series.tunnel_closed(self.core.id);
-        tracing::debug!(client = %self.client, member = %self.member.address, ?end, "tunnel ended");
+        tracing::debug!(client = %self.client, member = %self.member.address, ?end, ?closing,
+            "tunnel ended");
         if let Some(details) = &self.details {
             details.log(&End {
                 gateway: Some(&self.gateway),
                 names: Some(&self.series),
                 member: Some(&self.member),
-                status: 101,
-                received,
-                sent,
+                status: self.served.status.unwrap_or(101),
+                received: self.told.received,
+                sent: self.told.sent,
                 took,
                 served: self.served,
                 error_info: "ERRORINFO_NO_ERROR",
-                tunnel: Some(end),
+                tunnel: Some(TunnelLine {
+                    end,
+                    close_code: closing.code,
+                    closed_by: closing.side,
+                    messages_received: self.told.messages_received,
+                    messages_sent: self.told.messages_sent,
+                }),
             });
         }
     }

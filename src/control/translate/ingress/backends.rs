@@ -7,8 +7,8 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tidegate_model::{
-    BackendTls, CookieName, HostOverride, Hostname, Leaf, ObjectName, Pool, Probe, ProbeHost,
-    ProbeKind, Settings, Target, Trust,
+    BackendTls, CookieName, HostOverride, Hostname, Leaf, LoadDistribution, ObjectName, Pool,
+    Probe, ProbeHost, ProbeKind, Settings, Target, Trust,
 };
 
 use crate::resources::{Ingress, IngressBackend, Resources, Service};
@@ -218,6 +218,8 @@ fn settings(source: &Source<'_>, key: &ServicePort, host: Option<&Hostname>) -> 
         request_timeout: annotations.request_timeout.unwrap_or(REQUEST_TIMEOUT),
         drain_timeout: annotations.drain.unwrap_or(DRAIN),
         host: own_host.map_or(HostOverride::Keep, |name| HostOverride::Fixed(name.clone())),
+        distribution: LoadDistribution::default(),
+        web_socket: Arc::default(),
         affinity: annotations.affinity.map(|affinity| match affinity.distinct {
             true => distinct_cookie(&key.0),
             false => CookieName::default(),

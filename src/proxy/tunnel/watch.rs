@@ -1,0 +1,224 @@
+//! What of a tunnel depends on time: its life, its silence, and how long its end may take.
+//!
+//! A tunnel without limits has no watch until it ends. One that has a watch has one timer, which is
+//! set when it fires and not whenever something moves.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tidegate_model::WebSocket;
+use tokio::time::Sleep;
+
+use crate::tunnel::end::{Side, TunnelEnd};
+
+/// What time has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The tunnel is to be closed.
+    Close(TunnelEnd),
+    /// A side is to be pinged.
+    Ping(Side),
+    /// The tunnel had its time to end.
+    Over,
+}
+
+/// What has moved, by which silence is known: of the client, and of the member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Moved {
+    /// Bytes that have come from it.
+    pub(super) read: [u64; 2],
+    /// Bytes that it has taken.
+    pub(super) taken: [u64; 2],
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Watch {
+    timer: Pin<Box<Sleep>>,
+    model: Arc<WebSocket>,
+    life_ends: Option<Instant>,
+    /// When something was last seen to move, and what had moved then.
+    active: (Instant, Moved),
+    /// Client and member.
+    heartbeats: Option<[Heartbeat; 2]>,
+    ending: Option<Ending>,
+}
+
+/// A side's pings.
+#[derive(Clone, Copy, Debug)]
+struct Heartbeat {
+    next: Instant,
+    /// A ping on its way: until when there has to be a sign of life, and what had moved before.
+    sent: Option<(Instant, Moved)>,
+    /// Pings of the other side to it, and its pongs, at the time of ours.
+    others: (u32, u32),
+}
+
+/// A tunnel that is ending.
+#[derive(Clone, Copy, Debug)]
+struct Ending {
+    limit: Duration,
+    by: Instant,
+    /// What had moved when the time began; with this, moving begins it anew.
+    renews: Option<Moved>,
+}
+
+impl Watch {
+    /// The watch of a tunnel that begins now; `chance` is within 0 and 1. `None` if nothing of it
+    /// depends on time.
+    pub(super) fn of(model: &Arc<WebSocket>, chance: f64) -> Option<Box<Self>> {
+        let depends = model.idle_timeout.is_some() || model.lifetime.is_some();
+        if !depends && model.ping.is_none() {
+            return None;
+        }
+        let now = Instant::now();
+        let mut watch = Self::begin(model, now);
+        watch.life_ends = model.lifetime.map(|life| now + life.limit + life.jitter.mul_f64(chance));
+        watch.heartbeats = model.ping.map(|ping| {
+            // Not all in the same moment.
+            let next = now + ping.interval.mul_f64(0.5 + chance / 2.0);
+            [Heartbeat { next, sent: None, others: (0, 0) }; 2]
+        });
+        watch.set_timer();
+        Some(Box::new(watch))
+    }
+
+    /// The watch of a tunnel that needs one only now.
+    pub(super) fn bare(model: &Arc<WebSocket>) -> Box<Self> {
+        Box::new(Self::begin(model, Instant::now()))
+    }
+
+    fn begin(model: &Arc<WebSocket>, now: Instant) -> Self {
+        Self {
+            timer: Box::pin(tokio::time::sleep(Duration::from_secs(86_400))),
+            model: model.clone(),
+            life_ends: None,
+            active: (now, Moved::default()),
+            heartbeats: None,
+            ending: None,
+        }
+    }
+
+    /// The tunnel is to be over within `limit`; with `renews`, within `limit` of the last byte. The
+    /// first call counts, and one without `renews` in place of one with it.
+    pub(super) fn end_within(&mut self, limit: Duration, renews: Option<Moved>) {
+        if self.ending.is_some_and(|ending| ending.renews.is_none() || renews.is_some()) {
+            return;
+        }
+        self.ending = Some(Ending { limit, by: Instant::now() + limit, renews });
+        self.set_timer();
+    }
+
+    /// What is due, if anything. To be called until nothing is.
+    ///
+    /// `waiting` tells of each side whether what it is sent is waiting for it to take more.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        moved: Moved,
+        waiting: [bool; 2],
+    ) -> Option<Due> {
+        if self.model.idle_timeout.is_some() && self.active.1.read != moved.read {
+            self.active = (Instant::now(), moved);
+        }
+        while self.timer.as_mut().poll(cx) == Poll::Ready(()) {
+            let due = self.look(Instant::now(), moved, waiting);
+            self.set_timer();
+            if due.is_some() {
+                // The timer has to be asked again, or it would wake nobody.
+                cx.waker().wake_by_ref();
+                return due;
+            }
+        }
+        None
+    }
+
+    /// Whether a side has to be spared a ping for now, because it has not answered one of the other
+    /// side's: it may answer the latest alone (RFC 6455 5.5.3), which must not be ours then.
+    pub(super) fn spares(&mut self, side: Side, others: (u32, u32)) -> bool {
+        let Some(heartbeats) = &mut self.heartbeats else { return true };
+        let heartbeat = &mut heartbeats[side as usize];
+        let before = std::mem::replace(&mut heartbeat.others, others);
+        let spared = others.0 != before.0 && others.1 == before.1;
+        if spared {
+            self.ping_later(side);
+        }
+        spared
+    }
+
+    /// A ping could not be sent now.
+    pub(super) fn ping_later(&mut self, side: Side) {
+        if let Some(heartbeats) = &mut self.heartbeats {
+            let heartbeat = &mut heartbeats[side as usize];
+            heartbeat.sent = None;
+            heartbeat.next = Instant::now() + Duration::from_secs(1);
+            self.set_timer();
+        }
+    }
+
+    fn look(&mut self, now: Instant, moved: Moved, waiting: [bool; 2]) -> Option<Due> {
+        if let Some(ending) = &mut self.ending {
+            if let Some(before) = &mut ending.renews
+                && *before != moved
+            {
+                *before = moved;
+                ending.by = now + ending.limit;
+            }
+            return (ending.by <= now).then_some(Due::Over);
+        }
+        if self.life_ends.is_some_and(|end| end <= now) {
+            return Some(Due::Close(TunnelEnd::Lifetime));
+        }
+        if self.model.idle_timeout.is_some_and(|idle| self.active.0 + idle <= now) {
+            return Some(Due::Close(TunnelEnd::Idle));
+        }
+        let (ping, heartbeats) = (self.model.ping?, self.heartbeats.as_mut()?);
+        for side in [Side::Client, Side::Member] {
+            let heartbeat = &mut heartbeats[side as usize];
+            if let Some((by, before)) = &mut heartbeat.sent {
+                let says = before.read[side as usize] != moved.read[side as usize];
+                // What it takes is a sign of life, too, as long as the ping waits behind it.
+                let takes = waiting[side as usize]
+                    && before.taken[side as usize] != moved.taken[side as usize];
+                if says {
+                    heartbeat.sent = None;
+                } else if *by <= now && takes {
+                    (*by, *before) = (now + ping.timeout, moved);
+                } else if *by <= now {
+                    return Some(Due::Close(match side {
+                        Side::Client => TunnelEnd::ClientSilent,
+                        _ => TunnelEnd::MemberSilent,
+                    }));
+                }
+            }
+            if heartbeat.sent.is_none() && heartbeat.next <= now {
+                heartbeat.next = now + ping.interval;
+                heartbeat.sent = Some((now + ping.timeout, moved));
+                return Some(Due::Ping(side));
+            }
+        }
+        None
+    }
+
+    fn set_timer(&mut self) {
+        let mut next = self.ending.map(|ending| ending.by);
+        if next.is_none() {
+            let idle = self.model.idle_timeout.map(|idle| self.active.0 + idle);
+            let beats = self.heartbeats.iter().flatten();
+            let now = Instant::now();
+            let beats = beats.map(|beat| match beat.sent {
+                // The side may have said something by the time of its next ping.
+                Some((by, _)) if beat.next > now => by.min(beat.next),
+                Some((by, _)) => by,
+                None => beat.next,
+            });
+            next = [self.life_ends, idle].into_iter().flatten().chain(beats).min();
+        }
+        if let Some(next) = next {
+            self.timer.as_mut().reset(next.into());
+        }
+    }
+}
