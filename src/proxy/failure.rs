@@ -23,6 +23,10 @@ pub(crate) enum Failure {
     BadConnectionHeader,
     /// An upgrade with a body: what follows would be neither.
     UpgradeWithBody,
+    /// A handshake whose key is no key, to a member that speaks another version of HTTP.
+    BadKey,
+    /// An extended CONNECT to something that is not WebSocket (RFC 8441 4).
+    UnknownProtocol,
     /// A method that is not forwarded.
     BadMethod,
     /// No listener takes this host.
@@ -77,7 +81,9 @@ impl Failure {
             | Self::BadFraming
             | Self::BadConnectionHeader
             | Self::UpgradeWithBody
+            | Self::BadKey
             | Self::BadSubprotocol => 400,
+            Self::UnknownProtocol => 501,
             Self::BadOrigin => 403,
             Self::TooManyOfClient => 429,
             Self::TooManyTunnels => 503,
@@ -117,10 +123,11 @@ impl Failure {
             Self::BadFraming
             | Self::BadConnectionHeader
             | Self::UpgradeWithBody
+            | Self::BadKey
             | Self::BadSubprotocol
             | Self::BadOrigin
             | Self::TooManyOfClient => "ERRORINFO_INVALID_REQUEST",
-            Self::BadMethod => "ERRORINFO_INVALID_METHOD",
+            Self::BadMethod | Self::UnknownProtocol => "ERRORINFO_INVALID_METHOD",
             Self::ClientStalled | Self::ClientGone => "ERRORINFO_CLIENT_CLOSED_REQUEST",
             Self::RuleRefused | Self::NoLiveMember | Self::TooManyTunnels => {
                 "ERRORINFO_UPSTREAM_NO_LIVE"
@@ -157,6 +164,8 @@ impl Failure {
             Self::FrontendGone => "502 Bad Gateway: the listener of this port is gone\n",
             Self::NoPath => "404 Not Found: no rule takes this path\n",
             Self::BadMethod => "405 Method Not Allowed\n",
+            Self::BadKey => "400 Bad Request: Sec-WebSocket-Key is not 16 bytes in Base64\n",
+            Self::UnknownProtocol => "501 Not Implemented: only websocket can be connected to\n",
             Self::ClientStalled => "408 Request Timeout\n",
             Self::RuleRefused => "502 Bad Gateway: the rule of this listener is not valid\n",
             Self::NoLiveMember => "502 Bad Gateway: no member of the pool is up\n",
@@ -181,8 +190,9 @@ impl Failure {
             | Self::LongTarget
             | Self::BadFraming
             | Self::BadConnectionHeader
-            | Self::UpgradeWithBody => FailureLabel::InvalidRequest,
-            Self::BadMethod => FailureLabel::InvalidMethod,
+            | Self::UpgradeWithBody
+            | Self::BadKey => FailureLabel::InvalidRequest,
+            Self::BadMethod | Self::UnknownProtocol => FailureLabel::InvalidMethod,
             Self::BadOrigin | Self::BadSubprotocol => FailureLabel::NotAllowed,
             Self::TooManyTunnels | Self::TooManyOfClient => FailureLabel::TooManyTunnels,
             Self::UnknownHost | Self::FrontendGone => FailureLabel::UnknownHost,
@@ -229,6 +239,7 @@ impl From<&ConnectError> for Failure {
             ConnectError::Tcp(_) => Self::ConnectRefused,
             ConnectError::Tls(_) => Self::ConnectTls,
             ConnectError::TimedOut => Self::ConnectTimedOut,
+            ConnectError::NoHttp2 => Self::BadUpgrade,
         }
     }
 }

@@ -22,5 +22,6 @@ mod stop;
 mod strict;
 mod swap;
 mod tunnel;
+mod versions;
 mod websocket;
 mod wire;

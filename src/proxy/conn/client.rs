@@ -10,6 +10,16 @@ use crate::access_log::TlsInfo;
 use crate::conn::ticket::Ticket;
 use crate::core::Core;
 
+/// Keeps a client's connection from being idle.
+#[derive(Debug)]
+pub(crate) struct Busy(Arc<Client>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 /// One client connection, as its requests see it.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -50,6 +60,14 @@ impl Client {
         if self.serving.fetch_add(1, Ordering::Relaxed) == 0 {
             self.ticket.disarm();
         }
+    }
+
+    /// For a tunnel: on a connection that others use, it counts as a request does.
+    pub(crate) fn busy_if_shared(self: &Arc<Self>) -> Option<Busy> {
+        self.http2.then(|| {
+            self.begin();
+            Busy(self.clone())
+        })
     }
 
     /// A request ended: with the last one the connection is idle.

@@ -1,6 +1,7 @@
 //! A connection's bytes, plain or through TLS: one type on both sides, so that a tunnel can take
 //! both ends out of the HTTP library as they are.
 
+use std::fmt::Debug;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,7 +23,17 @@ pub(crate) enum Io {
     Plain(TcpStream),
     /// Boxed: a TLS session has a kilobyte that plain connections should not carry.
     Tls(Box<TlsStream<TcpStream>>),
+    /// One of many streams of a connection.
+    Multiplexed(Box<dyn Multiplexed>),
 }
+
+/// A stream of a connection that others have streams of, too.
+pub(crate) trait Multiplexed: AsyncRead + AsyncWrite + Unpin + Send + Debug {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Debug> Multiplexed for T {}
+
+/// What is written to one of many streams at once: libraries keep a copy until it is sent.
+const LONGEST_WRITE: usize = 16 * 1024;
 
 /// What the HTTP library reads and writes.
 #[derive(Debug)]
@@ -61,6 +72,7 @@ macro_rules! each {
         match $self {
             Io::Plain($io) => $call,
             Io::Tls($io) => $call,
+            Io::Multiplexed($io) => $call,
         }
     };
 }
@@ -79,7 +91,13 @@ impl Io {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        each!(self, io => Pin::new(io).poll_write(cx, buf))
+        match self {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+            Self::Multiplexed(stream) => {
+                Pin::new(stream).poll_write(cx, &buf[..buf.len().min(LONGEST_WRITE)])
+            }
+        }
     }
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -87,6 +105,7 @@ impl Io {
             // TCP has nothing to flush.
             Self::Plain(_) => Poll::Ready(Ok(())),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Self::Multiplexed(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -95,6 +114,8 @@ impl Io {
         let tcp = match self {
             Self::Plain(tcp) => tcp,
             Self::Tls(tls) => tls.get_ref().0,
+            // Its connection is not this tunnel's alone.
+            Self::Multiplexed(_) => return,
         };
         let socket = SockRef::from(tcp);
         if let Some(after) = options.keep_alive {

@@ -25,6 +25,10 @@ use crate::request;
 /// The longest head of a request: 32 KiB, as Application Gateway has it.
 const HEAD_LIMIT: usize = 32 * 1024;
 
+/// Streams that a client may have at once on an HTTP/2 connection. A browser has at most 255
+/// WebSockets, all on one connection, and would wait for one of them to end before it sends more.
+const STREAMS: u32 = 400;
+
 /// Serves a connection in a task of its own.
 pub(crate) fn spawn(core: &Arc<Core>, slot: usize, tcp: TcpStream, peer: SocketAddr) {
     // Without Nagle's delay small messages leave at once. A socket that refuses is about to fail.
@@ -234,7 +238,8 @@ async fn http2(client: Client, io: Io) {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(128)
+        .enable_connect_protocol()
+        .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(256 * 1024)
         .initial_connection_window_size(1024 * 1024)
         .max_send_buf_size(128 * 1024)

@@ -29,6 +29,17 @@ pub(crate) enum ConnectError {
     Tls(io::Error),
     #[error("no connection within the limit")]
     TimedOut,
+    #[error("the member takes no WebSocket handshakes over HTTP/2")]
+    NoHttp2,
+}
+
+/// A connection on which nothing has been said yet.
+pub(super) struct Wire {
+    pub(super) io: Io,
+    /// Our port on it.
+    pub(super) local_port: u16,
+    /// What it is for: agreed by ALPN, or asked for where there is no TLS.
+    pub(super) http2: bool,
 }
 
 impl Member {
@@ -70,19 +81,48 @@ impl Member {
         name: Name,
         keeps_case: bool,
     ) -> Result<Connection, ConnectError> {
+        let wire = self.wire(&name, None).await?;
+        self.speak_http1(core, wire.io, name, wire.local_port, keeps_case).await
+    }
+
+    /// Connects, with TLS if it is spoken to the member. HTTP/2 is offered if that is asked for, or
+    /// alone with `Some(true)`.
+    pub(super) async fn wire(
+        &self,
+        name: &Name,
+        offers_http2: Option<bool>,
+    ) -> Result<Wire, ConnectError> {
         let tcp = TcpStream::connect(self.address).await.map_err(ConnectError::Tcp)?;
         // A socket that refuses an option is about to fail by itself.
         let _ = tcp.set_nodelay(true);
         keep_alive(&tcp);
         let local_port = tcp.local_addr().map_or(0, |address| address.port());
-        let io = match (&self.tls, &name) {
-            (Some(config), Some(name)) => {
-                let connector = TlsConnector::from(config.clone());
-                let tls = connector.connect(name.clone(), tcp).await.map_err(ConnectError::Tls)?;
-                Io::Tls(Box::new(tls.into()))
-            }
-            _ => Io::Plain(tcp),
+        let (Some(config), Some(name)) = (&self.tls, name) else {
+            return Ok(Wire { io: Io::Plain(tcp), local_port, http2: offers_http2.is_some() });
         };
+        let config = match offers_http2 {
+            None => config.clone(),
+            Some(alone) => {
+                let mut offering = (**config).clone();
+                offering.alpn_protocols.insert(0, b"h2".to_vec());
+                offering.alpn_protocols.truncate(if alone { 1 } else { 2 });
+                Arc::new(offering)
+            }
+        };
+        let connector = TlsConnector::from(config);
+        let tls = connector.connect(name.clone(), tcp).await.map_err(ConnectError::Tls)?;
+        let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+        Ok(Wire { io: Io::Tls(Box::new(tls.into())), local_port, http2 })
+    }
+
+    pub(super) async fn speak_http1(
+        &self,
+        core: &Arc<Core>,
+        io: Io,
+        name: Name,
+        local_port: u16,
+        keeps_case: bool,
+    ) -> Result<Connection, ConnectError> {
         let mut builder = hyper::client::conn::http1::Builder::new();
         builder.max_buf_size(64 * 1024).preserve_header_case(keeps_case);
         let (sender, connection) = builder

@@ -5,7 +5,9 @@
 
 mod connect;
 mod connection;
+mod http2;
 mod kept;
+mod stream;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -16,8 +18,10 @@ use http::HeaderValue;
 
 pub(crate) use connect::{ConnectError, Name};
 pub(crate) use connection::{Connection, Lost};
+pub(crate) use http2::{Carrier, Lease, bytes};
 
 use crate::core::Scope;
+use crate::member::http2::Http2;
 use crate::member::kept::Kept;
 use crate::metrics::{self, MemberSeries, Metrics};
 use crate::table::MemberKey;
@@ -35,6 +39,7 @@ pub(crate) struct Member {
     pub(crate) tunnels: AtomicU32,
     tls: Option<Arc<rustls::ClientConfig>>,
     kept: Kept,
+    http2: Http2,
 }
 
 impl Member {
@@ -64,6 +69,7 @@ impl Member {
             tunnels: AtomicU32::new(0),
             tls,
             kept: Kept::new(cores),
+            http2: Http2::new(cores),
         }
     }
 
@@ -85,5 +91,6 @@ impl Member {
     /// It left the table: what waits for requests is closed.
     pub(crate) fn close_kept(&self) {
         self.kept.clear();
+        self.http2.clear();
     }
 }

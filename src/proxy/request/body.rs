@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
+use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
@@ -28,6 +29,57 @@ pub(crate) enum BodyError {
     Http(#[from] hyper::Error),
     #[error("the member answered without asking for the body")]
     NotWanted,
+    #[error(transparent)]
+    Http2(#[from] h2::Error),
+}
+
+/// A body as it comes from a client or a member.
+#[derive(Debug)]
+pub(crate) enum Inbound {
+    Hyper(Incoming),
+    /// The answer to a handshake over HTTP/2 that was refused.
+    Http2(RecvStream),
+}
+
+impl Inbound {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Hyper(incoming) => Pin::new(incoming).poll_frame(cx).map_err(BodyError::from),
+            Self::Http2(stream) => {
+                let data = std::task::ready!(stream.poll_data(cx));
+                if let Some(Ok(data)) = &data {
+                    // A stream that was reset has no window left to give back to.
+                    let _ = stream.flow_control().release_capacity(data.len());
+                }
+                Poll::Ready(data.map(|data| data.map(Frame::data).map_err(BodyError::from)))
+            }
+        }
+    }
+
+    /// What the HTTP library made, if it did.
+    pub(super) fn into_hyper(self) -> Option<Incoming> {
+        match self {
+            Self::Hyper(incoming) => Some(incoming),
+            Self::Http2(_) => None,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Hyper(incoming) => incoming.is_end_stream(),
+            Self::Http2(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Hyper(incoming) => incoming.size_hint(),
+            Self::Http2(_) => SizeHint::default(),
+        }
+    }
 }
 
 /// What a request's body and its exchange know of each other.
@@ -82,7 +134,7 @@ pub(crate) enum RequestBody {
 /// A body that comes from the client while it goes to the member.
 #[derive(Debug)]
 pub(crate) struct Streaming {
-    incoming: Incoming,
+    incoming: Inbound,
     upload: Arc<Upload>,
     hold: Option<Pin<Box<Sleep>>>,
     /// The connection it goes out on, whose deadline moves with it.
@@ -94,7 +146,7 @@ pub(crate) struct Streaming {
 impl RequestBody {
     /// A body, held back until the member wants it if `expects`.
     pub(super) fn new(
-        incoming: Incoming,
+        incoming: Inbound,
         expects: bool,
         client_limit: Duration,
         member_limit: Duration,
@@ -157,7 +209,7 @@ impl Streaming {
         if let Err(error) = std::task::ready!(self.poll_wanted(cx)) {
             return Poll::Ready(Some(Err(error)));
         }
-        let frame = Pin::new(&mut self.incoming).poll_frame(cx);
+        let frame = self.incoming.poll_frame(cx);
         // Until the response begins, whoever has to move next has the deadline.
         if let Some(ticket) = &self.ticket
             && !self.upload.answered.load(Ordering::Relaxed)
@@ -172,7 +224,7 @@ impl Streaming {
         {
             self.upload.received.fetch_add(data.len() as u64, Ordering::Relaxed);
         }
-        frame.map_err(BodyError::from)
+        frame
     }
 }
 
@@ -217,12 +269,12 @@ pub(crate) struct ResponseBody {
 
 #[derive(Debug)]
 enum Source {
-    Member(Incoming),
+    Member(Inbound),
     Own(Bytes),
 }
 
 impl ResponseBody {
-    pub(super) fn from_member(incoming: Incoming, exchange: Exchange) -> Self {
+    pub(super) fn from_member(incoming: Inbound, exchange: Exchange) -> Self {
         Self { source: Source::Member(incoming), exchange: Some(exchange), waiting: false }
     }
 
@@ -258,7 +310,7 @@ impl Body for ResponseBody {
             }
             Source::Member(incoming) => incoming,
         };
-        let frame = Pin::new(incoming).poll_frame(cx);
+        let frame = incoming.poll_frame(cx);
         match &frame {
             Poll::Pending if !this.waiting => {
                 this.waiting = true;
@@ -276,7 +328,7 @@ impl Body for ResponseBody {
                 }
             }
         }
-        frame.map_err(BodyError::from)
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

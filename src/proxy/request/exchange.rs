@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use tidegate_model::ObjectName;
 
 use crate::access_log::{AccessLog, Entry, TlsInfo, TunnelLine};
-use crate::conn::client::Client;
+use crate::conn::client::{Busy, Client};
 use crate::failure::Failure;
-use crate::member::{Connection, Member};
+use crate::member::{Connection, Lease, Member};
 use crate::metrics::{HandshakeFailure, RuleSeries};
 use crate::request::body::Upload;
 use crate::table::Route;
@@ -26,6 +26,8 @@ pub(crate) struct Exchange {
     pub(super) route: Option<Arc<Route>>,
     pub(super) member: Option<Arc<Member>>,
     pub(super) connection: Option<Connection>,
+    /// Of a handshake over HTTP/2 to the member: its place on a shared connection.
+    pub(super) lease: Option<Lease>,
     pub(super) upload: Option<Arc<Upload>>,
     pub(super) websocket: bool,
     /// Of a handshake: its place among the tunnels.
@@ -139,6 +141,15 @@ pub(crate) struct Parts {
     pub(crate) served: Served,
     pub(crate) details: Option<Box<Details>>,
     pub(crate) counted: Counted,
+    /// What the client's connection, and a shared one to the member, are kept by.
+    pub(crate) held: Held,
+}
+
+/// What a tunnel keeps of connections that others use, too: dropped with it.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _client: Option<Busy>,
+    _member: Option<Lease>,
 }
 
 /// How a request or tunnel ended, for its line in the access log.
@@ -167,6 +178,7 @@ impl Exchange {
             route: None,
             member: None,
             connection: None,
+            lease: None,
             upload: None,
             websocket: false,
             counted: Counted::default(),
@@ -192,7 +204,8 @@ impl Exchange {
     /// The member's response has begun.
     pub(super) fn answered(&mut self, status: u16) {
         let latency = self.started.elapsed();
-        let local_port = self.connection.as_ref().map(|connection| connection.local_port);
+        let own = self.connection.as_ref().map(|connection| connection.local_port);
+        let local_port = own.or_else(|| self.lease.as_ref().map(Lease::local_port));
         self.served = Served { status: Some(status), latency: Some(latency), local_port };
         if let Some(upload) = &self.upload {
             upload.answered();
@@ -253,6 +266,7 @@ impl Exchange {
             served: self.served,
             details: self.details.take(),
             counted: std::mem::take(&mut self.counted),
+            held: Held { _client: self.client.busy_if_shared(), _member: self.lease.take() },
         };
         self.status = SWITCHED;
         Some(parts)

@@ -4,21 +4,24 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use h2::SendStream;
 use http::header::{EXPECT, HOST};
+use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
-use tidegate_model::HostOverride;
+use tidegate_model::{HostOverride, MemberVersion};
 
 use crate::conn::ticket::Order;
 use crate::core::Core;
 use crate::failure::Failure;
-use crate::member::{Connection, Lost, Member, Name};
-use crate::request::body::RequestBody;
+use crate::member::{self, Carrier, Connection, Lost, Member, Name};
+use crate::request::body::{Inbound, RequestBody};
 use crate::request::headers::{self, Seen};
+use crate::request::websocket::Handshake;
 use crate::request::{Exchange, normalize, redirect, websocket};
 use crate::table::{Action, Candidate, Kept, Target};
-use crate::tunnel::Counted;
+use crate::tunnel::{Counted, Leg};
 
 /// How often a request is begun, at most: members that do not take connections, and connections
 /// that turn out to be closed.
@@ -30,7 +33,7 @@ const FIRST_PROBE_LIMIT: Duration = Duration::from_secs(3);
 /// What a request comes to.
 pub(super) enum Answer {
     /// The member's response.
-    Response(Response<Incoming>),
+    Response(Response<Inbound>),
     /// Another place to ask, which the rule says.
     Redirect(StatusCode, HeaderValue),
     /// A 101, and both sides of the tunnel that it makes.
@@ -39,9 +42,17 @@ pub(super) enum Answer {
 
 /// A handshake that succeeded.
 pub(super) struct Switched {
-    pub(super) response: Response<Incoming>,
-    pub(super) client: OnUpgrade,
-    pub(super) member: OnUpgrade,
+    /// As the client waits for it.
+    pub(super) response: Response<()>,
+    pub(super) client: Leg,
+    pub(super) member: Leg,
+}
+
+/// What a member has answered.
+struct Sent {
+    response: Response<Inbound>,
+    /// What goes to the member after a handshake over HTTP/2.
+    stream: Option<SendStream<Bytes>>,
 }
 
 /// Does with a request what its rule says.
@@ -74,7 +85,7 @@ pub(super) async fn forward(
         websocket::admit(request.headers_mut(), web_socket)?;
         exchange.counted = Counted::at(&route.series, &web_socket.tunnels, client.peer.ip())?;
     }
-    let client_side = handshake.as_ref().map(|_| hyper::upgrade::on(&mut request));
+    let client_side = handshake.as_ref().map(|_| Leg::Upgrade(hyper::upgrade::on(&mut request)));
 
     let name = tls_name(target, &request);
     let trace_id = headers::trace_id();
@@ -83,8 +94,8 @@ pub(super) async fn forward(
     }
     let expects = request.version() == Version::HTTP_11 && request.headers().contains_key(EXPECT);
     headers::rewrite(&mut request, &client, seen, trace_id)?;
-    if handshake.is_some() {
-        websocket::ask(request.headers_mut());
+    if let Some(handshake) = &handshake {
+        handshake.ask(&mut request);
     }
 
     // WebSocket traffic neither follows a cookie nor gets one unless that is asked for.
@@ -94,7 +105,8 @@ pub(super) async fn forward(
     let (head, incoming) = request.into_parts();
     let (client_limit, member_limit) =
         (core.shared.timeouts.body_read, target.model.settings.request_timeout);
-    let (body, upload) = RequestBody::new(incoming, expects, client_limit, member_limit);
+    let (body, upload) =
+        RequestBody::new(Inbound::Hyper(incoming), expects, client_limit, member_limit);
     exchange.upload = upload.clone();
     let mut request = Request::from_parts(head, body);
     if let Some(upload) = upload.filter(|_| expects) {
@@ -105,21 +117,40 @@ pub(super) async fn forward(
         });
     }
 
-    let mut response = send(request, target, kept, name.as_deref(), core, exchange).await?;
+    let sent = send(request, target, kept, name.as_deref(), handshake.as_ref(), exchange).await?;
+    let Sent { mut response, stream } = sent;
     exchange.answered(response.status().as_u16());
     if let (Some(affinity), Some(member)) = (affinity, &exchange.member)
         && !kept.is_some_and(|kept| kept.current && target.is_at(kept, member))
     {
         affinity.keep(response.headers_mut(), member.address);
     }
-    if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+    let took = match stream {
+        Some(_) => response.status().is_success(),
+        None => response.status() == StatusCode::SWITCHING_PROTOCOLS,
+    };
+    if !took {
         return Ok(Answer::Response(response));
     }
     let (Some(handshake), Some(client)) = (handshake, client_side) else {
         return Err(Failure::BadUpgrade);
     };
-    handshake.judge(response.headers())?;
-    let member = hyper::upgrade::on(&mut response);
+    if stream.is_none() {
+        handshake.judge(response.headers())?;
+    }
+    let (mut head, body) = response.into_parts();
+    let member = match (stream, body) {
+        (Some(stream), Inbound::Http2(body)) => Leg::Stream(member::bytes(stream, body)),
+        (_, body) => {
+            // What the upgrade is of was put there by the library.
+            let mut switching = Response::from_parts(head, body.into_hyper());
+            let member = hyper::upgrade::on(&mut switching);
+            head = switching.into_parts().0;
+            Leg::Upgrade(member)
+        }
+    };
+    handshake.answer(&mut head.status, &mut head.headers);
+    let response = Response::from_parts(head, ());
     Ok(Answer::Tunnel(Box::new(Switched { response, client, member })))
 }
 
@@ -140,9 +171,10 @@ async fn send(
     target: &Target,
     kept: Option<Kept>,
     name: Option<&str>,
-    core: &Arc<Core>,
+    handshake: Option<&Handshake>,
     exchange: &mut Exchange,
-) -> Result<Response<Incoming>, Failure> {
+) -> Result<Sent, Failure> {
+    let core = &exchange.client.core.clone();
     let settings = &target.model.settings;
     let own_limit = settings.web_socket.handshake_timeout.filter(|_| exchange.websocket);
     let limit = own_limit.unwrap_or(settings.request_timeout);
@@ -150,8 +182,7 @@ async fn send(
     // Members that did not take the connection.
     let mut tried: Vec<Arc<Member>> = Vec::new();
     let mut failure = Failure::NoLiveMember;
-    // A tunnel takes its connection with it, and its handshake is to pass as it is: it gets its own.
-    let mut fresh = exchange.websocket;
+    let mut fresh = false;
     for _ in 0..ATTEMPTS {
         let Some(candidate) = choose(target, core, &tried, kept, most_tunnels).await else {
             let is_full = most_tunnels.is_some() && tried.is_empty() && target.is_up();
@@ -166,21 +197,56 @@ async fn send(
         exchange.chose(member);
         set_host(&mut request, target, member, exchange);
         let name = member.name(name.or(member.fqdn.as_deref()));
-        let connection = match obtain(member, core, name, fresh, exchange.websocket).await {
-            Ok(connection) => exchange.connection.insert(connection),
+        let obtained = match handshake {
+            None => obtain(member, core, name, fresh).await.map(Carrier::Http1),
+            Some(handshake) => {
+                let version = settings.web_socket.member_version;
+                if version == MemberVersion::Http2 && !handshake.has_key() {
+                    return Err(Failure::BadKey);
+                }
+                member.carrier(core, name, version, handshake.has_key()).await
+            }
+        };
+        let carrier = match obtained {
+            Ok(carrier) => carrier,
             Err(error) => {
                 failure = Failure::from(&error);
                 tried.push(member.clone());
                 continue;
             }
         };
-        request.body_mut().attach(&connection.ticket);
-        let spare = (connection.reused && can_repeat(&request)).then(|| copy(&request));
-        let lost = match connection.send(request, limit).await {
-            Ok(response) => return Ok(response),
-            Err(lost) => lost,
+        let reused = match &carrier {
+            Carrier::Http1(connection) => connection.reused,
+            Carrier::Http2(lease) => lease.reused,
+        };
+        let spare = (reused && can_repeat(&request)).then(|| copy(&request));
+        let lost = match carrier {
+            Carrier::Http1(connection) => {
+                let connection = exchange.connection.insert(connection);
+                request.body_mut().attach(&connection.ticket);
+                match connection.send(request, limit).await {
+                    Ok(response) => {
+                        return Ok(Sent { response: response.map(Inbound::Hyper), stream: None });
+                    }
+                    Err(lost) => lost,
+                }
+            }
+            Carrier::Http2(lease) => {
+                let scheme = match settings.tls {
+                    Some(_) => Scheme::HTTPS,
+                    None => Scheme::HTTP,
+                };
+                match exchange.lease.insert(lease).send(request, scheme, limit).await {
+                    Ok((response, stream)) => {
+                        let response = response.map(Inbound::Http2);
+                        return Ok(Sent { response, stream: Some(stream) });
+                    }
+                    Err(lost) => lost,
+                }
+            }
         };
         exchange.connection = None;
+        exchange.lease = None;
         failure = why(&lost);
         // Nothing was written, or nothing came back on a connection that the member was closing.
         let again = match lost {
@@ -204,12 +270,11 @@ async fn obtain(
     core: &Arc<Core>,
     name: Name,
     fresh: bool,
-    keeps_case: bool,
 ) -> Result<Connection, crate::member::ConnectError> {
     if !fresh && let Some(kept) = member.kept(core, &name).await {
         return Ok(kept);
     }
-    member.connect(core, name, keeps_case).await
+    member.connect(core, name, false).await
 }
 
 /// The member to ask. Waits a while if it would be another one as soon as members are probed for

@@ -18,7 +18,7 @@ mod redirect;
 pub(crate) mod respond;
 mod websocket;
 
-pub(crate) use exchange::{Details, End, Exchange, Parts, Served};
+pub(crate) use exchange::{Details, End, Exchange, Held, Parts, Served};
 
 pub(crate) use crate::access_log::TunnelLine;
 

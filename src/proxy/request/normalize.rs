@@ -6,6 +6,7 @@
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
+use hyper::ext::Protocol;
 
 use crate::failure::Failure;
 
@@ -15,8 +16,17 @@ const LONGEST_TARGET: usize = 32 * 1024;
 /// Checks a request's framing, method and target, and gives it exactly one `Host`, the one it is
 /// really for: that of its target if it has one (RFC 9112 3.2.2), else the header's.
 pub(super) fn check<B>(request: &mut Request<B>) -> Result<(), Failure> {
-    if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
-        return Err(Failure::BadMethod);
+    match *request.method() {
+        Method::TRACE => return Err(Failure::BadMethod),
+        // An extended CONNECT has a path, and says what it connects to (RFC 8441 4).
+        Method::CONNECT => match request.extensions().get::<Protocol>() {
+            None => return Err(Failure::BadMethod),
+            Some(protocol) if protocol.as_str() != "websocket" => {
+                return Err(Failure::UnknownProtocol);
+            }
+            Some(_) => {}
+        },
+        _ => {}
     }
     check_framing(request.headers())?;
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());

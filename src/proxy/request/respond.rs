@@ -2,10 +2,9 @@
 
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Response, StatusCode, Version};
-use hyper::body::Incoming;
 
 use crate::failure::Failure;
-use crate::request::body::ResponseBody;
+use crate::request::body::{Inbound, ResponseBody};
 use crate::request::forward::Switched;
 use crate::request::{Exchange, hop};
 use crate::tunnel;
@@ -21,7 +20,7 @@ pub(crate) const HTTP_ON_HTTPS_PORT: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
 
 /// The member's response.
 pub(super) fn forwarded(
-    response: Response<Incoming>,
+    response: Response<Inbound>,
     mut exchange: Exchange,
 ) -> Response<ResponseBody> {
     let (mut head, incoming) = response.into_parts();
@@ -72,11 +71,9 @@ pub(super) fn redirected(
     response
 }
 
-/// The member's 101, and the tunnel that begins when it has been written.
+/// The answer to a handshake that the member took, and the tunnel that begins when it has been written.
 pub(super) fn switch(switched: Switched, exchange: Exchange) -> Response<ResponseBody> {
     let Switched { response, client, member } = switched;
-    let (mut head, _) = response.into_parts();
-    hop::strip_switching(&mut head.headers);
-    tunnel::start(exchange, client, member);
-    Response::from_parts(head, ResponseBody::none())
+    tunnel::start(exchange, response.status(), client, member);
+    response.map(|()| ResponseBody::none())
 }

@@ -1,32 +1,48 @@
-//! The opening handshake of RFC 6455, as far as a gateway has a say in it.
+//! The opening handshake of RFC 6455 and RFC 8441, as far as a gateway has a say in it: what a client
+//! asks in one version of HTTP a member may be asked in another.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, TRANSFER_ENCODING, UPGRADE,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use tidegate_model::WebSocket;
 
 use crate::failure::Failure;
-use crate::request::hop::has_token;
+use crate::request::hop::{self, has_token};
 
 /// What RFC 6455 1.3 has appended to the key.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// A handshake under way: what the member's answer is judged by.
+/// A handshake under way: how the client asked, and what the member's answer is judged by.
 #[derive(Debug)]
 pub(super) struct Handshake {
+    asked: Asked,
+    /// What a member that speaks HTTP/1.1 has to prove that it read.
     key: Option<HeaderValue>,
 }
 
-/// Whether a request asks for a WebSocket (RFC 6455 4.2.1): `GET` over HTTP/1.1 with `Upgrade:
-/// websocket`, and `upgrade` in `Connection`. Whether version and key are right is for the member
-/// to say, and its answer for the client to hear.
+/// How a client asks for a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// In HTTP/1.1, with an upgrade (RFC 6455 4.1).
+    Upgrade,
+    /// In HTTP/2 or HTTP/3, with an extended CONNECT (RFC 8441, RFC 9220).
+    Connect,
+}
+
+/// Whether a request asks for a WebSocket: an extended CONNECT, or `GET` over HTTP/1.1 with `Upgrade:
+/// websocket`, and `upgrade` in `Connection` (RFC 6455 4.2.1). Whether version and key are right is
+/// for the member to say, and its answer for the client to hear.
 pub(super) fn asked<B>(request: &Request<B>) -> Result<Option<Handshake>, Failure> {
     let headers = request.headers();
+    if request.method() == Method::CONNECT {
+        return Ok(Some(Handshake { asked: Asked::Connect, key: Some(new_key()) }));
+    }
     if !headers.contains_key(UPGRADE)
         || request.version() != Version::HTTP_11
         || request.method() != Method::GET
@@ -40,7 +56,17 @@ pub(super) fn asked<B>(request: &Request<B>) -> Result<Option<Handshake>, Failur
     if has_body {
         return Err(Failure::UpgradeWithBody);
     }
-    Ok(Some(Handshake { key: headers.get(SEC_WEBSOCKET_KEY).cloned() }))
+    let key = headers.get(SEC_WEBSOCKET_KEY).cloned();
+    Ok(Some(Handshake { asked: Asked::Upgrade, key }))
+}
+
+/// 16 bytes that nobody foresees, in Base64 (RFC 6455 4.1).
+fn new_key() -> HeaderValue {
+    let mut bytes = [0; 16];
+    // A key only shows that the answer is not an old one.
+    let _ = rand::fill(&mut bytes);
+    let text = STANDARD.encode(bytes);
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="))
 }
 
 /// Whether a handshake may go on, as far as the client has to be who and what it should. Of the
@@ -67,13 +93,25 @@ pub(super) fn admit(headers: &mut HeaderMap, model: &WebSocket) -> Result<(), Fa
     Ok(())
 }
 
-/// Asks for the upgrade in a request whose hop-by-hop fields were removed.
-pub(super) fn ask(headers: &mut HeaderMap) {
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-}
-
 impl Handshake {
+    /// Asks for the upgrade in HTTP/1.1, in a request whose hop-by-hop fields were removed.
+    pub(super) fn ask<B>(&self, request: &mut Request<B>) {
+        *request.method_mut() = Method::GET;
+        let headers = request.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        if let (Asked::Connect, Some(key)) = (self.asked, &self.key) {
+            headers.insert(SEC_WEBSOCKET_KEY, key.clone());
+            headers.entry(SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
+        }
+    }
+
+    /// Whether it can be sent over HTTP/2: then nobody but us looks at the key.
+    pub(super) fn has_key(&self) -> bool {
+        let decoded = self.key.as_ref().map(|key| STANDARD.decode(key.as_bytes()));
+        matches!(decoded, Some(Ok(key)) if key.len() == 16)
+    }
+
     /// Whether a 101 makes a tunnel: it must be to this protocol, and prove that the member read
     /// the key (RFC 6455 4.1).
     pub(super) fn judge(&self, headers: &HeaderMap) -> Result<(), Failure> {
@@ -87,6 +125,31 @@ impl Handshake {
             (Some(expected), Some(given), None) if given.as_bytes() == expected => Ok(()),
             _ => Err(Failure::BadAccept),
         }
+    }
+
+    /// Turns the answer of a member that took the handshake into what the client waits for.
+    pub(super) fn answer(&self, status: &mut StatusCode, headers: &mut HeaderMap) {
+        hop::strip_switching(headers);
+        match self.asked {
+            Asked::Connect => {
+                *status = StatusCode::OK;
+                for name in [CONNECTION, UPGRADE, SEC_WEBSOCKET_ACCEPT] {
+                    headers.remove(name);
+                }
+            }
+            // A member that was asked over HTTP/1.1 has said all this itself.
+            Asked::Upgrade if *status == StatusCode::SWITCHING_PROTOCOLS => {}
+            Asked::Upgrade => {
+                *status = StatusCode::SWITCHING_PROTOCOLS;
+                headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+                let accept = self.key.as_ref().map(|key| accept(key.as_bytes()));
+                if let Some(Ok(accept)) = accept.map(|accept| HeaderValue::from_bytes(&accept)) {
+                    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+                }
+            }
+        }
+        headers.remove(CONTENT_LENGTH);
     }
 }
 
@@ -135,7 +198,7 @@ mod tests {
     #[test]
     fn only_a_proven_answer_to_the_same_protocol_makes_a_tunnel() {
         let key = Some(HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
-        let handshake = Handshake { key };
+        let handshake = Handshake { asked: Asked::Upgrade, key };
         let right = [
             ("upgrade", "WebSocket"),
             ("connection", "Upgrade"),

@@ -40,4 +40,4 @@ pub(crate) use record::Traffic;
 pub(crate) use direction::{Direction, Event};
 #[cfg(any(test, feature = "internals"))]
 pub(crate) use frame::{Opcode, Parsed, control, parse};
-pub(crate) use start::start;
+pub(crate) use start::{Leg, start};

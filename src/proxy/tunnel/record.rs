@@ -9,7 +9,7 @@ use tidegate_model::{ObjectName, WebSocket};
 use crate::core::Core;
 use crate::member::Member;
 use crate::metrics::RuleSeries;
-use crate::request::{Details, End, Served, TunnelLine};
+use crate::request::{Details, End, Held, Served, TunnelLine};
 use crate::tunnel::count::Counted;
 use crate::tunnel::end::{CloseLabel, Closing, Side, TunnelEnd};
 
@@ -24,10 +24,13 @@ pub(super) struct Record {
     pub(super) model: Arc<WebSocket>,
     pub(super) started: Instant,
     pub(super) client: SocketAddr,
+    /// What the client was answered.
+    status: u16,
     pub(super) served: Served,
     pub(super) details: Option<Box<Details>>,
     /// Its place among the tunnels that are limited in number.
     _counted: Counted,
+    _held: Held,
     told: Traffic,
 }
 
@@ -63,6 +66,7 @@ impl Record {
         gateway: Arc<ObjectName>,
         series: Arc<RuleSeries>,
         model: Arc<WebSocket>,
+        status: u16,
     ) -> Self {
         Self {
             core: parts.client.core.clone(),
@@ -72,9 +76,11 @@ impl Record {
             model,
             started: parts.started,
             client: parts.client.peer,
+            status,
             served: parts.served,
             details: parts.details,
             _counted: parts.counted,
+            _held: parts.held,
             told: Traffic::default(),
         }
     }
@@ -110,7 +116,7 @@ impl Record {
                 gateway: Some(&self.gateway),
                 names: Some(&self.series),
                 member: Some(&self.member),
-                status: self.served.status.unwrap_or(101),
+                status: self.status,
                 received: self.told.received,
                 sent: self.told.sent,
                 took,

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use http::StatusCode;
+use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 
 use crate::conn::io::{Io, Stream};
@@ -16,8 +17,8 @@ use crate::tunnel::rules::Rules;
 use crate::tunnel::task::{Tunnel, why_ended};
 
 /// Begins a tunnel that starts when both sides have been handed over.
-pub(crate) fn start(exchange: Exchange, client: OnUpgrade, member: OnUpgrade) {
-    let Some((record, listener)) = exchange.into_tunnel() else {
+pub(crate) fn start(exchange: Exchange, status: StatusCode, client: Leg, member: Leg) {
+    let Some((record, listener)) = exchange.into_tunnel(status.as_u16()) else {
         return;
     };
     record.open();
@@ -33,7 +34,6 @@ pub(crate) fn start(exchange: Exchange, client: OnUpgrade, member: OnUpgrade) {
         let handed_over = hand_over(&ticket, client, member).await;
         match handed_over {
             Some((client, member)) => {
-                let (client, member) = (take_out(client), take_out(member));
                 let (client, member) = with_rules(client, member, &record);
                 // A task of its own: this one is as large as the hand-over needed.
                 tokio::spawn(Tunnel::new(client, member, record, listener, ticket, entered));
@@ -49,45 +49,58 @@ pub(crate) fn start(exchange: Exchange, client: OnUpgrade, member: OnUpgrade) {
 }
 
 /// Waits until both sides are free, or the tunnel's ticket says that it ends.
-async fn hand_over(
-    ticket: &Ticket,
-    client: OnUpgrade,
-    member: OnUpgrade,
-) -> Option<(TokioStream, TokioStream)> {
+async fn hand_over(ticket: &Ticket, client: Leg, member: Leg) -> Option<(Side, Side)> {
     let ordered = std::future::poll_fn(|cx| {
         ticket.register(cx.waker());
         if ticket.order().ends() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     });
     tokio::select! {
-        both = async { tokio::try_join!(client, member) } => {
-            let (client, member) = both.ok()?;
-            Some((downcast(client)?, downcast(member)?))
+        (client, member) = async { tokio::join!(client.take(), member.take()) } => {
+            Some((client?, member?))
         }
         () = ordered => None,
     }
 }
 
-type TokioStream = hyper::upgrade::Parts<TokioIo<Stream>>;
+/// A side of a tunnel, and the way from it.
+type Side = (Io, Direction);
 
-/// Both sides were made from our own stream type, so this is always one.
-fn downcast(upgraded: Upgraded) -> Option<TokioStream> {
-    let stream = upgraded.downcast::<TokioIo<Stream>>().ok();
-    debug_assert!(stream.is_some(), "an upgraded connection is of another type");
-    stream
+/// A side of a tunnel to be.
+#[derive(Debug)]
+pub(crate) enum Leg {
+    /// In the HTTP library's hands until the answer to the handshake is written.
+    Upgrade(OnUpgrade),
+    /// Ours already.
+    Stream(Io),
+}
+
+impl Leg {
+    /// Waits until it is ours.
+    async fn take(self) -> Option<Side> {
+        match self {
+            Self::Upgrade(upgrade) => Some(take_out(upgrade.await.ok()?)),
+            Self::Stream(io) => Some((io, Direction::starting_with(&[]))),
+        }
+    }
 }
 
 /// The connection, and the way from it, which begins with what was read together with the head. The
 /// latter is copied so that the library's read buffer, of which it is a part, is let go of.
-fn take_out(parts: TokioStream) -> (Io, Direction) {
-    (parts.io.into_inner().into_io(), Direction::starting_with(&parts.read_buf))
+fn take_out(upgraded: Upgraded) -> Side {
+    match upgraded.downcast::<TokioIo<Stream>>() {
+        Ok(Parts { io, read_buf, .. }) => {
+            (io.into_inner().into_io(), Direction::starting_with(&read_buf))
+        }
+        // A stream of HTTP/2.
+        Err(stream) => {
+            let stream = Box::new(TokioIo::new(stream));
+            (Io::Multiplexed(stream), Direction::starting_with(&[]))
+        }
+    }
 }
 
 /// Sets what both sides have to keep to.
-fn with_rules(
-    (client, mut up): (Io, Direction),
-    (member, mut down): (Io, Direction),
-    record: &Record,
-) -> ((Io, Direction), (Io, Direction)) {
+fn with_rules((client, mut up): Side, (member, mut down): Side, record: &Record) -> (Side, Side) {
     let model = &record.model;
     let limits = &model.messages;
     if *limits != Default::default() || model.ping.is_some() {
@@ -103,10 +116,11 @@ fn with_rules(
 
 impl Exchange {
     /// What the tunnel remembers of the handshake, and the listener that it belongs to.
-    fn into_tunnel(self) -> Option<(Record, Arc<Scope>)> {
+    fn into_tunnel(self, status: u16) -> Option<(Record, Arc<Scope>)> {
         let parts = self.into_parts()?;
         let (route, listener) = (parts.route.clone(), parts.route.scope.clone());
         let model = route.target()?.model.settings.web_socket.clone();
-        Some((Record::new(parts, route.gateway.clone(), route.series.clone(), model), listener))
+        let (gateway, series) = (route.gateway.clone(), route.series.clone());
+        Some((Record::new(parts, gateway, series, model, status), listener))
     }
 }
