@@ -98,6 +98,8 @@ pub(crate) async fn start(config: Config) -> Result<Running, RunError> {
     let admin_address = admin.local_addr().context("--admin")?;
     let mut settings = Settings::new(config.threads);
     settings.access_log.clone_from(&config.access_log);
+    // Where a cluster ends a replica, another one takes over.
+    settings.restarts = matches!(config.source, Source::Cluster(_));
     let proxy = Proxy::start(settings).context("cannot start the data plane")?;
     let state = State::new(proxy.clone()).context("cannot register metrics")?;
     // Alive, and not ready: an API server that is away is waited for.

@@ -134,7 +134,7 @@ impl Load {
 }
 
 /// WebSockets that say something all the time, for as long as they are open.
-struct Sockets(Vec<tokio::task::JoinHandle<()>>);
+struct Sockets(Vec<tokio::task::JoinHandle<Option<u16>>>);
 
 impl Sockets {
     async fn open(address: SocketAddr, count: usize) -> Self {
@@ -145,17 +145,34 @@ impl Sockets {
                 for number in 0.. {
                     let text = Message::text(format!("message {number}"));
                     if futures_util::SinkExt::send(&mut socket, text.clone()).await.is_err() {
-                        return;
+                        return None;
                     }
                     match socket.next().await {
                         Some(Ok(echo)) if echo == text => {}
-                        _ => return,
+                        Some(Ok(Message::Close(Some(close)))) => {
+                            while socket.next().await.is_some_and(|message| message.is_ok()) {}
+                            return Some(close.code.into());
+                        }
+                        _ => return None,
                     }
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
+                None
             }));
         }
         Self(tasks)
+    }
+
+    /// The codes that those were closed with which are not open; `None` for one that just ended.
+    async fn codes(&mut self) -> Vec<Option<u16>> {
+        let (ended, open): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.0).into_iter().partition(|task| task.is_finished());
+        self.0 = open;
+        let mut codes = Vec::new();
+        for task in ended {
+            codes.push(task.await.unwrap());
+        }
+        codes
     }
 
     fn alive(&self) -> usize {
@@ -258,7 +275,7 @@ async fn from_an_empty_cluster_to_an_empty_cluster() {
     until("nothing is left but definitions", async || cluster.traces() == left).await;
 }
 
-/// A pod that is to end gets no new request, keeps its tunnels until it ends, and costs nobody else
+/// A pod that is to end gets no new request, its tunnels are told to close, and it costs nobody else
 /// anything.
 async fn a_member_is_terminating(cluster: &EmptyCluster, web: SocketAddr) {
     // It goes on serving for a while, and would still take what comes.
@@ -269,7 +286,7 @@ async fn a_member_is_terminating(cluster: &EmptyCluster, web: SocketAddr) {
     let pods = cluster.pods("default", "app=chat");
     assert_eq!(pods.len(), 2);
     let (leaving, leaving_ip) = &pods[0];
-    let sockets = Sockets::open(web, 8).await;
+    let mut sockets = Sockets::open(web, 8).await;
     let load = Load::on(web);
     cluster.shell(&format!("kubectl delete pod {leaving} --wait=false"));
     for (_, replica) in cluster.pods(SYSTEM, OUR_PODS) {
@@ -283,13 +300,14 @@ async fn a_member_is_terminating(cluster: &EmptyCluster, web: SocketAddr) {
     for _ in 0..100 {
         assert_ne!(told(web, "chat.example").await["pod"], leaving.as_str());
     }
-    assert_eq!(sockets.alive(), 8, "a tunnel ended before its member");
+    until("its tunnels are told to close", async || sockets.alive() < 8).await;
     until("the pod has ended", async || {
         !cluster.try_shell(&format!("kubectl get pod {leaving}")).status.success()
     })
     .await;
-    until("its tunnels have ended", async || sockets.alive() < 8).await;
     assert!(sockets.alive() > 0, "tunnels to other members ended");
+    let codes = sockets.codes().await;
+    assert!(codes.iter().all(|code| *code == Some(1001)), "{codes:?}");
     load.end("the end of a member").await;
 }
 
@@ -451,8 +469,8 @@ async fn an_ingress(cluster: &EmptyCluster) {
     cluster.shell("kubectl delete ingresses --all");
 }
 
-/// An upgrade replaces every pod. No request is lost; sockets live on at the old pods until these
-/// have to end.
+/// An upgrade replaces every pod. No request is lost; sockets are told to come back, and none just
+/// ends.
 async fn an_upgrade(cluster: &EmptyCluster, web: SocketAddr) {
     let upgrade = |value: &str| {
         cluster.shell(&format!(
@@ -472,14 +490,14 @@ async fn an_upgrade(cluster: &EmptyCluster, web: SocketAddr) {
     // They take new sockets until nobody knows them any more.
     old_pods_are_gone().await;
     let load = Load::on(web);
-    let sockets = Sockets::open(web, 50).await;
+    let mut sockets = Sockets::open(web, 50).await;
     let before = cluster.pods(SYSTEM, OUR_PODS);
     upgrade("log.level=debug");
-    assert_eq!(sockets.alive(), 50, "the upgrade ended sockets before their pods had to end");
     let after = cluster.pods(SYSTEM, OUR_PODS);
     assert!(after.iter().all(|pod| !before.contains(pod)), "{before:?} {after:?}");
-    // Not later than the pods have to.
-    until("the sockets of the old pods have ended", async || sockets.alive() == 0).await;
+    until("the sockets of the old pods are told", async || sockets.alive() == 0).await;
+    let codes = sockets.codes().await;
+    assert!(codes.len() == 50 && codes.iter().all(|code| *code == Some(1012)), "{codes:?}");
     old_pods_are_gone().await;
     load.end("an upgrade").await;
 }

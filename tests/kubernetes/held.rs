@@ -63,16 +63,25 @@ async fn sockets_outlive_updates_and_the_whole_control_plane() {
 
     let stop = Arc::new(AtomicBool::new(false));
     let total = Arc::new(AtomicU64::new(0));
+    let ending = Arc::new(AtomicBool::new(false));
     let mut sockets = Vec::new();
     for number in 0..SOCKETS {
         let mut socket = peers::open(address).await;
-        let (stop, total) = (stop.clone(), total.clone());
+        let (stop, total, ending) = (stop.clone(), total.clone(), ending.clone());
         sockets.push(tokio::spawn(async move {
             let mut sent = 0;
             while !stop.load(Ordering::Relaxed) {
                 let text = format!("{number}:{sent}");
                 socket.send(Message::text(text.clone())).await.unwrap();
-                assert_eq!(socket.next().await.unwrap().unwrap(), Message::text(text));
+                let answer = socket.next().await.unwrap().unwrap();
+                if let Message::Close(Some(close)) = &answer {
+                    // Told to come back to whoever takes over. What was sent before still arrives.
+                    assert_eq!(u16::from(close.code), 1012);
+                    assert!(ending.load(Ordering::Relaxed), "closed too early");
+                    while socket.next().await.is_some_and(|message| message.unwrap().is_close()) {}
+                    return;
+                }
+                assert_eq!(answer, Message::text(text));
                 sent += 1;
                 total.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(std::time::Duration::from_millis(200)).await;
@@ -143,14 +152,17 @@ async fn sockets_outlive_updates_and_the_whole_control_plane() {
     // One that is told to end lets another lead while it still drains.
     let successor = installation.replica("successor", &[]).await;
     assert!(!successor.log().contains("leading"));
+    ending.store(true, Ordering::Relaxed);
     replica.signal("TERM");
     until("the successor leads", async || successor.log().contains("leading")).await;
     assert!(replica.log().contains("draining"), "{}", replica.log());
-    all_answer("the leader was told to end and another leads").await;
-    stop.store(true, Ordering::Relaxed);
+    assert!(replica.status().await["tunnels"] != 0, "it led on until nothing was left");
+    // Every socket is told, one after the other, and none just ends.
     for socket in sockets {
         socket.await.unwrap();
     }
+    until("all have ended", async || replica.log().contains("everything ended by itself")).await;
+    stop.store(true, Ordering::Relaxed);
     println!("{SOCKETS} sockets held, {} messages echoed", total.load(Ordering::Relaxed));
     drop(war);
 }

@@ -63,6 +63,7 @@ async fn tls_with(address: SocketAddr, chain: &str, name: &str, alpn: &[&[u8]]) 
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     let tcp = TcpStream::connect(address).await.unwrap();
+    tcp.set_nodelay(true).unwrap();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     Box::new(connector.connect(name.to_owned().try_into().unwrap(), tcp).await.unwrap())
 }
