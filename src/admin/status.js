@@ -52,6 +52,20 @@ function show(status) {
   }
   byId('listeners').tBodies[0].replaceChildren(...listeners);
 
+  const tunnels = [];
+  for (const frontend of status.frontends) {
+    for (const { name, tunnels: its } of frontend.listeners) {
+      if (its.opened + its.handshake_failures === 0) continue;
+      const closes = Object.entries(its.closes).map(([how, count]) => `${how}: ${count.toLocaleString()}`);
+      tunnels.push(row([
+        gatewayName(frontend.gateway), name, number(its.open), number(its.opened),
+        number(its.handshake_failures), number(its.messages_received), number(its.messages_sent),
+        number(its.bytes_received), number(its.bytes_sent), number(its.drained), closes.join(', '),
+      ]));
+    }
+  }
+  byId('tunnels').tBodies[0].replaceChildren(...tunnels);
+
   const members = [];
   for (const { gateway, pool, settings, members: all } of status.targets) {
     for (const member of all) {

@@ -254,7 +254,8 @@ fn state_of(conditions: Option<&discovery::EndpointConditions>) -> MemberState {
     match (ready, serving, conditions.terminating.unwrap_or(false)) {
         (true, ..) => MemberState::Ready,
         (false, true, true) => MemberState::Terminating,
-        (false, ..) => MemberState::NotReady,
+        (false, false, true) => MemberState::Leaving,
+        (false, _, false) => MemberState::NotReady,
     }
 }
 
@@ -264,12 +265,12 @@ mod tests {
 
     #[test]
     fn endpoint_conditions_say_who_takes_requests() {
-        use MemberState::{NotReady, Ready, Terminating};
+        use MemberState::{Leaving, NotReady, Ready, Terminating};
         for (ready, serving, terminating, expected) in [
             (None, None, None, Ready),
             (Some(true), Some(true), Some(false), Ready),
             (Some(false), Some(true), Some(true), Terminating),
-            (Some(false), Some(false), Some(true), NotReady),
+            (Some(false), Some(false), Some(true), Leaving),
             (Some(false), Some(true), Some(false), NotReady),
             (Some(false), None, None, NotReady),
         ] {

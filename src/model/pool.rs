@@ -35,4 +35,18 @@ pub enum MemberState {
     Terminating,
     /// It takes no request, and keeps what it has open.
     NotReady,
+    /// It is about to leave and takes no request any more.
+    Leaving,
+}
+
+impl MemberState {
+    /// Whether it takes requests: of anyone, or of clients that are to stay with it.
+    pub fn takes_requests(self) -> bool {
+        matches!(self, Self::Ready | Self::Terminating)
+    }
+
+    /// Whether it is on its way out, so that what it has open has to end.
+    pub fn is_leaving(self) -> bool {
+        matches!(self, Self::Terminating | Self::Leaving)
+    }
 }

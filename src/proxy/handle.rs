@@ -56,6 +56,8 @@ struct Applier {
     identities: Identities,
     backends: Backends,
     prober: Prober,
+    /// The longest time that what left with the last swap may live on.
+    longest_drain: Duration,
 }
 
 /// Why the data plane does not start.
@@ -150,6 +152,7 @@ impl Proxy {
             identities: Identities::default(),
             backends: Backends::new(),
             prober,
+            longest_drain: Duration::ZERO,
         };
         let inner = Arc::new(Inner {
             shared,
@@ -225,7 +228,9 @@ impl Handle {
         if !self.0.draining.load(Ordering::Relaxed) {
             applier.sockets.open(&wanted, shared);
         }
-        applier.sockets.close_others(&wanted, shared.timeouts.frontend_drain, shared);
+        // Tunnels over HTTP/2 have their listener's time as well.
+        let drain = applier.longest_drain.max(shared.timeouts.frontend_drain);
+        applier.sockets.close_others(&wanted, drain, shared);
         *self.0.refused.lock() = applier.refused();
         shared.metrics.process().swap(started.elapsed(), changed);
         let revision = shared.table.load().revision;
@@ -329,6 +334,7 @@ impl Applier {
                 shared.tell(|| Message::Leaving { scope: scope.clone(), epoch });
             }
         }
+        self.longest_drain = changes.left.iter().map(|(_, drain)| *drain).max().unwrap_or_default();
         for (scope, after) in changes.left {
             let epoch = scope.leave();
             shared.tell(|| Message::Leave { scope: scope.clone(), epoch, after });

@@ -9,6 +9,7 @@ use tidegate_model::{MemberState, ObjectName, PathRule, Protocol};
 
 use crate::core::Shared;
 use crate::health::HealthStatus;
+use crate::metrics::TunnelFigures;
 use crate::table::{Action, Candidate, Frontend, Route, Rule, Table, Target};
 
 /// Everything at one moment.
@@ -63,6 +64,8 @@ pub struct ListenerStatus {
     pub requests: u64,
     /// Open tunnels, those of path rules included.
     pub open_tunnels: u64,
+    /// More of its tunnels, those of path rules included.
+    pub tunnels: TunnelFigures,
     /// Its path rules, in the order in which they are tried.
     pub paths: Vec<PathStatus>,
 }
@@ -145,7 +148,7 @@ pub struct PoolHealth {
 impl PoolHealth {
     pub(crate) fn of(target: &Arc<Target>) -> Self {
         // One that is terminating is on its way out, and counts for nothing.
-        let lasting = || target.candidates.iter().filter(|c| c.state != MemberState::Terminating);
+        let lasting = || target.candidates.iter().filter(|c| !c.state.is_leaving());
         let takes = |c: &&Candidate| c.state == MemberState::Ready && c.health.is_up();
         let (up, all) = (lasting().filter(takes).count(), lasting().count());
         Self { gateway: target.gateway.clone(), pool: target.model.pool.name.clone(), up, all }
@@ -204,6 +207,13 @@ fn frontend_status(
         action: action(&rule.default),
         requests: sum_up(rule, |route| route.series.requests()),
         open_tunnels: sum_up(rule, |route| route.series.open_tunnels()),
+        tunnels: {
+            let mut figures = TunnelFigures::default();
+            let mut seen = HashSet::new();
+            let mut own = |r: &&Arc<Route>| seen.insert(Arc::as_ptr(&r.series));
+            rule.routes().filter(|route| own(route)).for_each(|r| figures.add(&r.series));
+            figures
+        },
         paths: rule.listener.rule.action.path_rules().iter().zip(&rule.paths).map(path).collect(),
     };
     FrontendStatus {

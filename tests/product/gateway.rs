@@ -203,7 +203,8 @@ impl Gateway {
         let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
-            .args(["serve", "--bind", "127.0.0.1", "--threads", "2", "--admin", &admin.to_string()])
+            .args(["serve", "--threads", "2", "--admin", &admin.to_string()])
+            .env("TIDEGATE_BIND", "127.0.0.1")
             .env("TIDEGATE_SHUTDOWN_DELAY", "0")
             .args(flags)
             .current_dir(folder.path())

@@ -10,6 +10,7 @@
 
 mod affinity;
 mod cli;
+mod crowd;
 mod foreign;
 mod gateway;
 mod handshake;

@@ -76,7 +76,7 @@ async fn requests_and_tunnels_are_counted_and_logged() {
     let tunnel = &lines[1]["properties"];
     assert_eq!(
         (&tunnel["httpStatus"], &tunnel["tunnelEnd"]),
-        (&101.into(), &"memberClosed".into())
+        (&101.into(), &"clientClosed".into())
     );
     assert!(tunnel["receivedBytes"].as_u64() >= Some(16), "{tunnel}");
     assert_eq!(tunnel["transactionId"].as_str().unwrap().len(), 32);

@@ -241,7 +241,8 @@ async fn http2(client: Client, io: Io) {
         .enable_connect_protocol()
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(256 * 1024)
-        .initial_connection_window_size(1024 * 1024)
+        // So many streams' worth may wait for slow members before others have to, too.
+        .initial_connection_window_size(16 * 256 * 1024)
         .max_send_buf_size(128 * 1024)
         .max_header_list_size(HEAD_LIMIT as u32)
         .keep_alive_interval(Some(std::time::Duration::from_secs(30)))

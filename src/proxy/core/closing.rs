@@ -33,6 +33,12 @@ pub(super) struct Closing {
     paces: HashMap<u64, f64>,
 }
 
+/// How often tunnels are closed whose time has come: often enough that no second sees more of them
+/// than are to be closed in one.
+pub(super) const STEP: Duration = Duration::from_millis(25);
+/// How much slower than allowed they are planned, because steps are not exact.
+const SLACK: f64 = 1.05;
+
 /// Which part of the time a few tunnels are closed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum When {
@@ -59,25 +65,32 @@ impl Closing {
     /// Closes the tunnels that belong to something that leaves.
     pub(super) async fn of_scope(&mut self, scope: &Arc<Scope>, epoch: u64, when: When) {
         let id = scope.id();
-        let tunnels = self.tunnels(|owner| owner.listener == id || owner.member == id).await;
+        let tunnels = self.tunnels(false, |owner| owner.listener == id || owner.member == id).await;
         self.plan(tunnels, scope.drain(), when, Some((scope.clone(), epoch)));
     }
 
     /// Closes some of the tunnels to a member.
     pub(super) async fn some_of(&mut self, member: u64, most: usize, within: Duration) {
-        let mut tunnels = self.tunnels(|owner| owner.member == member).await;
+        let mut tunnels = self.tunnels(false, |owner| owner.member == member).await;
         tunnels.truncate(most);
         self.plan(tunnels, within, When::Early, None);
     }
 
     /// Closes all tunnels.
     pub(super) async fn all(&mut self, within: Duration) {
-        let tunnels = self.tunnels(|_| true).await;
+        // What is planned already might be called off; this is not.
+        let tunnels = self.tunnels(true, |_| true).await;
         self.plan(tunnels, within, When::Early, None);
     }
 
+    /// Whether nothing is to be closed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
     /// Gives the orders that are due.
-    pub(super) fn sweep(&mut self, now: u64) {
+    pub(super) fn sweep(&mut self) {
+        let now = clock::renew();
         for batch in &mut self.batches {
             if batch.scope.as_ref().is_some_and(|(scope, epoch)| !scope.left_in(*epoch)) {
                 // They may be closed for another reason later.
@@ -96,12 +109,12 @@ impl Closing {
         self.paces.retain(|_, next| *next > now as f64);
     }
 
-    /// Tunnels that are not to be closed already.
-    async fn tunnels(&self, which: impl Fn(&TunnelOwner) -> bool) -> Vec<Found> {
+    /// Tunnels, those that are to be closed already only if `planned` ones are asked for.
+    async fn tunnels(&self, planned: bool, which: impl Fn(&TunnelOwner) -> bool) -> Vec<Found> {
         let mut found = Vec::new();
         let all = &self.core.tunnels;
         all.walk(|ticket, owner| {
-            if which(owner) && !ticket.is_armed() {
+            if which(owner) && (planned || !ticket.is_armed()) {
                 found.push((Arc::downgrade(ticket), owner.pace));
             }
         })
@@ -131,11 +144,13 @@ impl Closing {
                 None => (&mut next, gap),
                 Some(pace) => {
                     let next = self.paces.entry(pace.group).or_insert(now);
-                    (next, cores * 1000.0 / f64::from(pace.per_second.get()))
+                    (next, SLACK * cores * 1000.0 / f64::from(pace.per_second.get()))
                 }
             };
             *next = next.max(now);
-            planned.push(((*next + gap * f64::from(chance) / 256.0) as u64, ticket));
+            // Those with a pace are far enough from each other, and by chance would come too close.
+            let chance = if pace.is_some() { 0.0 } else { f64::from(chance) / 256.0 };
+            planned.push(((*next + gap * chance) as u64, ticket));
             *next += gap;
         }
         planned.sort_by_key(|(due, _)| *due);

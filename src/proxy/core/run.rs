@@ -12,7 +12,7 @@ use tracing::error;
 use crate::clock;
 use crate::conn::serve;
 use crate::conn::ticket::Order;
-use crate::core::closing::{Closing, When};
+use crate::core::closing::{self, Closing, When};
 use crate::core::{Core, Message, Owner, Scope};
 use crate::listen::accept;
 
@@ -66,6 +66,8 @@ impl Loop {
     async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
         let mut step = tokio::time::interval(clock::STEP);
         step.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut closing = tokio::time::interval(closing::STEP);
+        closing.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 message = messages.recv() => match message {
@@ -73,6 +75,7 @@ impl Loop {
                     None => return,
                 },
                 _ = step.tick() => self.sweep().await,
+                _ = closing.tick(), if !self.closing.is_empty() => self.closing.sweep(),
             }
         }
     }
@@ -137,7 +140,6 @@ impl Loop {
     async fn sweep(&mut self) {
         let now = clock::renew();
         self.core.connections.walk(|ticket, _| ticket.sweep(now)).await;
-        self.closing.sweep(now);
         self.end_leaving(now).await;
     }
 

@@ -162,7 +162,8 @@ async fn run(data: &[u8]) {
             5 => member.read_some(size),
             6 if size == 1 => client.finish().await,
             6 if size == 100 => member.finish().await,
-            7 if frames => insert.send(size > 5_000).expect("the tunnel lives"),
+            // It may have ended by now.
+            7 if frames => drop(insert.send(size > 5_000)),
             _ => tokio::task::yield_now().await,
         }
     }

@@ -8,8 +8,10 @@ use std::time::Duration;
 pub(super) struct Counter(AtomicU64);
 
 impl Counter {
+    /// Adds to it. Its core alone may: a load and a store cost a tenth of what it takes to keep
+    /// others from adding in between.
     pub(super) fn add(&self, amount: u64) {
-        self.0.fetch_add(amount, Ordering::Relaxed);
+        self.0.store(self.get().wrapping_add(amount), Ordering::Relaxed);
     }
 
     pub(super) fn get(&self) -> u64 {

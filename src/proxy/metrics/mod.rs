@@ -8,12 +8,14 @@
 mod collect;
 mod counters;
 mod definitions;
+mod figures;
 mod labels;
 mod series;
 #[cfg(test)]
 mod tests;
 
 pub use definitions::{Definition, Kind, definitions};
+pub use figures::TunnelFigures;
 pub(crate) use labels::{AcceptErrorClass, FailureLabel, HandshakeFailure, labels};
 pub(crate) use series::{MemberKey, MemberSeries, ProcessSeries, RuleKey, RuleSeries};
 

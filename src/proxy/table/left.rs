@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_model::{MemberState, ObjectName};
+use tidegate_model::ObjectName;
 
 use crate::core::Scope;
 use crate::health::Health;
@@ -27,7 +27,7 @@ pub(crate) struct Changes {
     pub(crate) stay: Vec<Arc<Scope>>,
     /// Members that were in the old table alone: no request goes to them any more.
     pub(crate) idle: Vec<Arc<Member>>,
-    /// Members that are terminating, and those that are not.
+    /// Members, and whether they are on their way out.
     pub(crate) terminating: Vec<(Arc<Scope>, bool)>,
     /// What is probed of each gateway from now on.
     pub(crate) probed: Vec<(Arc<ObjectName>, Vec<Arc<Health>>)>,
@@ -67,7 +67,7 @@ impl Changes {
         for (target, candidate) in after.into_iter().flat_map(Unit::candidates) {
             let scope = &candidate.member.scope;
             scope.set_drain(target.model.settings.drain_timeout);
-            self.terminating.push((scope.clone(), candidate.state == MemberState::Terminating));
+            self.terminating.push((scope.clone(), candidate.state.is_leaving()));
             served.insert(scope.id());
             self.stay.push(scope.clone());
             probed.push(candidate.health.clone());

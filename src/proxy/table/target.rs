@@ -52,7 +52,7 @@ impl Target {
                 && !tried.iter().any(|member| Arc::ptr_eq(member, &candidate.member))
         };
         let least = self.model.settings.distribution == LoadDistribution::LeastConnections;
-        let own = self.kept(kept).filter(|own| own.state != MemberState::NotReady);
+        let own = self.kept(kept).filter(|own| own.state.takes_requests());
         if let Some(own) = own.filter(is_left) {
             return Some(own);
         }
@@ -95,6 +95,6 @@ impl Target {
 
 impl Candidate {
     fn awaits_probe(&self) -> bool {
-        self.state != MemberState::NotReady && self.health.is_unknown()
+        self.state.takes_requests() && self.health.is_unknown()
     }
 }

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use crate::conn::io::Io;
 use crate::tunnel::buffer::{self, Leftover};
 use crate::tunnel::follow::{Follow, Insert};
+use crate::tunnel::frame::{self, LONGEST_HEAD, Parsed};
 use crate::tunnel::pipe::Pipe;
 use crate::tunnel::rules::{Refusal, Rules};
 
@@ -312,7 +313,7 @@ impl Direction {
         if *self.held != *walked.held {
             self.held = walked.held.into();
         }
-        self.bulk = read >= BULK && self.follow.left() >= BULK as u64;
+        self.bulk = read >= BULK && self.follow.length() >= BULK as u64;
         if !muted {
             self.write(cx, &walked.out, sink)?;
         }
@@ -336,18 +337,24 @@ impl Direction {
         Ok(())
     }
 
-    /// Moves what the source has of the frame's payload into the pipe, to be written out next.
-    /// Pending only if there was nothing to move.
+    /// Moves what the source has of a large frame into the pipe, to be written out next. Pending only
+    /// if there was nothing to move.
     fn poll_splice(
         &mut self,
         cx: &mut Context<'_>,
         source: &TcpStream,
     ) -> Result<Poll<Option<Refusal>>, Broken> {
-        let most = self.follow.left();
-        if most == 0 {
-            self.bulk = false;
-            return Ok(Poll::Ready(None));
+        if self.follow.is_between_frames() {
+            match self.poll_large(cx, source).map_err(Broken::Source)? {
+                Poll::Pending => return Ok(Poll::Pending),
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => {
+                    self.bulk = false;
+                    return Ok(Poll::Ready(None));
+                }
+            }
         }
+        let most = self.follow.left();
         let Some(mut pipe) = self.pipe.take().or_else(|| Pipe::borrow().map(Box::new)) else {
             self.bulk = false;
             return Ok(Poll::Ready(None));
@@ -355,8 +362,6 @@ impl Direction {
         let filled = loop {
             if source.poll_read_ready(cx).map_err(Broken::Source)?.is_pending() {
                 self.pipe = Some(pipe);
-                // The next message is as likely small as large.
-                self.bulk = false;
                 return Ok(Poll::Pending);
             }
             match source.try_io(Interest::READABLE, || pipe.fill(source, most)) {
@@ -374,6 +379,27 @@ impl Direction {
         }
         self.pipe = Some(pipe);
         Ok(Poll::Ready(None))
+    }
+
+    /// Looks at the head of the next frame without taking it: whether all of the frame can be moved
+    /// unseen.
+    fn poll_large(&mut self, cx: &mut Context<'_>, source: &TcpStream) -> io::Result<Poll<bool>> {
+        // What is held begins the head, and rules have to see all that passes.
+        if !self.held.is_empty() || self.rules.is_some() {
+            return Ok(Poll::Ready(false));
+        }
+        let mut head = [0; LONGEST_HEAD];
+        let mut head = ReadBuf::new(&mut head);
+        if source.poll_peek(cx, &mut head)?.is_pending() {
+            return Ok(Poll::Pending);
+        }
+        match frame::parse(head.filled()) {
+            Parsed::Head(head) if head.length >= BULK as u64 => {
+                self.follow.begin_whole(&head);
+                Ok(Poll::Ready(true))
+            }
+            _ => Ok(Poll::Ready(false)),
+        }
     }
 
     fn wrote(&mut self, written: usize) -> io::Result<usize> {

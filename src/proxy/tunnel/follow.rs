@@ -19,6 +19,8 @@ const NO_CODE: u16 = 1005;
 pub(super) struct Follow {
     /// Bytes of payload that have yet to pass.
     left: u64,
+    /// Bytes of payload of the frame that passes, or passed last.
+    length: u64,
     messages: u64,
     close: Option<Close>,
 }
@@ -72,6 +74,11 @@ impl Follow {
         self.left
     }
 
+    /// Bytes of payload of the frame that passes, or passed last; of a lost stream, endless.
+    pub(super) fn length(&self) -> u64 {
+        if self.is_lost() { LOST } else { self.length }
+    }
+
     /// Data messages that have passed, counted when the head of their last frame does.
     pub(super) fn messages(&self) -> u64 {
         self.messages
@@ -89,6 +96,12 @@ impl Follow {
             debug_assert!(length <= self.left);
             self.left -= length.min(self.left);
         }
+    }
+
+    /// Begins a frame whose head passes unseen with its payload.
+    pub(super) fn begin_whole(&mut self, head: &Head) {
+        self.begin(head);
+        self.left += head.size as u64;
     }
 
     /// Goes over `bytes`, which continue those before and begin with what was held of them. What
@@ -149,6 +162,7 @@ impl Follow {
 
     fn begin(&mut self, head: &Head) {
         self.left = head.length;
+        self.length = head.length;
         if head.opcode == Opcode::Close && self.close.is_none() {
             let mask = head.mask.unwrap_or_default();
             self.close = Some(Close { mask, code: [0; 2], taken: 0, open: true });

@@ -2,6 +2,9 @@
 
 use aws_lc_rs::rand;
 
+/// The longest head of a frame: two bytes, eight of length, four of mask.
+pub(crate) const LONGEST_HEAD: usize = 14;
+
 /// What a control frame may carry (RFC 6455 5.5).
 const LONGEST_CONTROL: u64 = 125;
 

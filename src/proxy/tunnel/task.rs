@@ -23,7 +23,7 @@ use crate::tunnel::end::{Closing, Side, TunnelEnd};
 use crate::tunnel::frame::{self, Opcode};
 use crate::tunnel::record::{Record, Traffic};
 use crate::tunnel::rules::{Refusal, Token};
-use crate::tunnel::watch::{Due, Moved, Watch};
+use crate::tunnel::watch::{Due, Moved, Progress, Watch};
 
 /// Close codes of RFC 6455 7.4.1 and its registry that the gateway sends.
 mod code {
@@ -101,12 +101,22 @@ impl Tunnel {
             if let Some(end) = self.poll_ways(cx) {
                 return Some(end);
             }
-            let (moved, waiting) = (self.moved(), self.waiting());
-            match self.watch.as_mut()?.poll(cx, moved, waiting)? {
-                Due::Over => return Some(self.cut(cx, self.first.unwrap_or(TunnelEnd::Idle))),
+            // Most tunnels have none.
+            let mut watch = self.watch.take()?;
+            let due = watch.poll(cx, self.moved(), self.waiting());
+            self.watch = Some(watch);
+            match due? {
+                Due::Over => {
+                    if self.farewell.is_none() && self.closing.is_none() {
+                        self.first = Some(TunnelEnd::HalfClosed);
+                    }
+                    return Some(self.cut(cx, TunnelEnd::HalfClosed));
+                }
                 Due::Ping(side) => self.ping(side),
-                // A client that says nothing will not answer a Close frame either, but may yet
-                // read it.
+                // It will not answer a Close frame either, but may yet read it.
+                Due::Close(TunnelEnd::ClientSilent) => {
+                    return Some(self.cut(cx, TunnelEnd::ClientSilent));
+                }
                 Due::Close(end) => self.bid_farewell(end),
             }
         }
@@ -146,15 +156,19 @@ impl Tunnel {
             let limit = timeouts.close;
             self.watch().end_within(limit, None);
         } else if self.up.has_ended() || self.down.has_ended() {
-            let (limit, moved) = (timeouts.half_closed, self.moved());
-            self.first.get_or_insert(TunnelEnd::HalfClosed);
-            self.watch().end_within(limit, Some(moved));
+            let limit = timeouts.half_closed;
+            self.watch().end_within(limit, Some(Progress::AnyReads));
         }
         None
     }
 
     /// The rest of a farewell.
     fn parting(&mut self, cx: &mut Context<'_>) -> Option<TunnelEnd> {
+        if !self.down.is_inserting() {
+            // It has been told. From here on nothing that it sends gives it more time.
+            let limit = self.record.core.shared.timeouts.close;
+            self.watch().end_within(limit, None);
+        }
         let answered = self.up.close().is_some();
         if answered && !self.parted && !self.down.is_inserting() {
             // The server of a WebSocket is who closes first (RFC 6455 7.1.1). A client that is
@@ -178,8 +192,8 @@ impl Tunnel {
         if self.down.close().is_none() && self.down.insert(&frame::close(code, false), true) {
             self.closing.get_or_insert(Closing { side: Side::Gateway, code: Some(code) });
         }
-        let (limit, moved) = (self.record.core.shared.timeouts.close, self.moved());
-        self.watch().end_within(limit, Some(moved));
+        let limit = self.record.core.shared.timeouts.close;
+        self.watch().end_within(limit, Some(Progress::ClientTakes));
     }
 
     /// Ends the tunnel at once: what can be said without waiting is said.

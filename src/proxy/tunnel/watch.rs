@@ -62,8 +62,26 @@ struct Heartbeat {
 struct Ending {
     limit: Duration,
     by: Instant,
-    /// What had moved when the time began; with this, moving begins it anew.
-    renews: Option<Moved>,
+    /// What begins the time anew, and how far that was when it began.
+    renews: Option<(Progress, u64)>,
+}
+
+/// What a tunnel that is ending is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// The client takes what comes before its Close frame.
+    ClientTakes,
+    /// Anything comes.
+    AnyReads,
+}
+
+impl Progress {
+    fn of(self, moved: Moved) -> u64 {
+        match self {
+            Self::ClientTakes => moved.taken[0],
+            Self::AnyReads => moved.read.iter().sum(),
+        }
+    }
 }
 
 impl Watch {
@@ -102,12 +120,13 @@ impl Watch {
         }
     }
 
-    /// The tunnel is to be over within `limit`; with `renews`, within `limit` of the last byte. The
+    /// The tunnel is to be over within `limit`; with `renews`, within `limit` of the last progress. The
     /// first call counts, and one without `renews` in place of one with it.
-    pub(super) fn end_within(&mut self, limit: Duration, renews: Option<Moved>) {
+    pub(super) fn end_within(&mut self, limit: Duration, renews: Option<Progress>) {
         if self.ending.is_some_and(|ending| ending.renews.is_none() || renews.is_some()) {
             return;
         }
+        let renews = renews.map(|progress| (progress, 0));
         self.ending = Some(Ending { limit, by: Instant::now() + limit, renews });
         self.set_timer();
     }
@@ -161,10 +180,10 @@ impl Watch {
 
     fn look(&mut self, now: Instant, moved: Moved, waiting: [bool; 2]) -> Option<Due> {
         if let Some(ending) = &mut self.ending {
-            if let Some(before) = &mut ending.renews
-                && *before != moved
+            if let Some((progress, before)) = &mut ending.renews
+                && *before != progress.of(moved)
             {
-                *before = moved;
+                *before = progress.of(moved);
                 ending.by = now + ending.limit;
             }
             return (ending.by <= now).then_some(Due::Over);
