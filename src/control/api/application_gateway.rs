@@ -285,7 +285,8 @@ pub struct BackendHttpSettings {
     pub port: i32,
     /// What members speak.
     pub protocol: Protocol,
-    /// Whether a client's requests stay with one member. Does not concern WebSocket traffic.
+    /// Whether a client's requests stay with one member. Does not concern WebSocket traffic unless
+    /// webSocket.affinity is set.
     #[serde(default)]
     pub cookie_based_affinity: CookieBasedAffinity,
     /// Seconds that a member may take to begin its response, and between two parts of it. Does not
@@ -293,7 +294,7 @@ pub struct BackendHttpSettings {
     #[serde(default = "twenty")]
     #[schemars(range(min = 1, max = 86400))]
     pub request_timeout: i32,
-    /// How long connections to members that left the pool may live on.
+    /// How long connections to members that left the pool, or are terminating, may live on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection_draining: Option<ConnectionDraining>,
     /// The `Host` that members see, in place of the client's.

@@ -223,6 +223,86 @@ fn a_kept_connection_to_a_member_is_closed_after_its_time() {
     assert!(read_answer(&mut client).starts_with("HTTP/1.1 200 "));
 }
 
+const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
+Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+Sec-WebSocket-Version: 13\r\n\r\n";
+
+/// Takes every WebSocket and says nothing on it.
+fn takes(head: &str) -> Option<&'static str> {
+    match head.contains("websocket") {
+        true => Some(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+        ),
+        false => head.contains("tidegate-probe").then(|| well("").unwrap()),
+    }
+}
+
+/// A tunnel, after the head of the answer.
+fn tunnel(listen: SocketAddr) -> TcpStream {
+    let mut client = TcpStream::connect(listen).unwrap();
+    client.write_all(HANDSHAKE).unwrap();
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        client.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "));
+    client
+}
+
+/// Close with 1001.
+const GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
+
+#[test]
+fn a_tunnel_that_one_side_has_left_ends_when_the_other_says_nothing_more() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let member = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for mut tcp in listener.incoming().flatten() {
+            let mut buffer = [0; 4096];
+            let read = tcp.read(&mut buffer).unwrap();
+            let head = String::from_utf8_lossy(&buffer[..read]).into_owned();
+            tcp.write_all(takes(&head).unwrap().as_bytes()).unwrap();
+            // It is there, and does not end its side.
+            kept.push(tcp);
+        }
+    });
+    let (_proxy, listen) = start(member, timeouts(|t| t.half_closed = SHORT));
+    let mut client = tunnel(listen);
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let started = Instant::now();
+    let mut told = Vec::new();
+    client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    client.read_to_end(&mut told).unwrap();
+    assert_eq!(told, GOING_AWAY);
+    assert!(started.elapsed() >= SHORT, "after {:?}", started.elapsed());
+}
+
+#[test]
+fn a_client_that_does_not_answer_a_close_is_left_though_it_goes_on_talking() {
+    let (proxy, listen) = start(back_end(takes), timeouts(|t| t.close = SHORT));
+    let mut client = tunnel(listen);
+    let draining = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(proxy.drain(LONG))
+    });
+    let mut told = [0; 4];
+    client.read_exact(&mut told).unwrap();
+    assert_eq!(told, GOING_AWAY);
+    let started = Instant::now();
+    // Half of a large frame, byte by byte.
+    let head = [0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4];
+    let mut sent = client.write_all(&head);
+    while sent.is_ok() && started.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(20));
+        sent = client.write_all(&[0]);
+    }
+    assert!(started.elapsed() < Duration::from_secs(15), "it is still there");
+    assert!(draining.join().unwrap().finished);
+}
+
 #[test]
 fn an_equal_snapshot_is_not_swapped_in() {
     let (proxy, _) = start(back_end(well), timeouts(|_| {}));

@@ -106,6 +106,7 @@ impl Follow {
 
     /// Goes over `bytes`, which continue those before and begin with what was held of them. What
     /// `insert` has goes in at the first boundary.
+    #[inline]
     pub(super) fn walk<'a>(
         &mut self,
         bytes: &'a [u8],
@@ -160,6 +161,7 @@ impl Follow {
         Walked { out: out.up_to(at), held: &bytes[at..], refused }
     }
 
+    #[inline]
     fn begin(&mut self, head: &Head) {
         self.left = head.length;
         self.length = head.length;
@@ -172,6 +174,7 @@ impl Follow {
     }
 
     /// Passes payload; how much of `bytes` is.
+    #[inline]
     fn pass(&mut self, bytes: &[u8]) -> usize {
         if self.is_lost() {
             return bytes.len();

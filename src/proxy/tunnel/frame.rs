@@ -78,6 +78,7 @@ pub(crate) enum Parsed {
 /// Reserved bits are for extensions and are not looked at, nor is whether the mask is where it has
 /// to be or the length as short as it can be: where such a frame ends is plain all the same, and
 /// its receiver judges it.
+#[inline]
 pub(crate) fn parse(bytes: &[u8]) -> Parsed {
     let &[first, ref bytes @ ..] = bytes else {
         return Parsed::Short;
