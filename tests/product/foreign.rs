@@ -56,10 +56,16 @@ fn command(name: &str, arguments: &[&str]) -> Command {
 
 /// Starts a foreign server on a free port, and waits until it says that it listens.
 async fn server(name: &str) -> (Child, SocketAddr) {
+    server_with(name, &[]).await
+}
+
+/// The same with more arguments.
+async fn server_with(name: &str, arguments: &[&str]) -> (Child, SocketAddr) {
     install().await;
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let port = address.port().to_string();
-    let mut child = command(name, &[&port]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut server = command(name, &[&port]);
+    let mut child = server.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     lines.next_line().await.unwrap().unwrap_or_else(|| panic!("{name} did not start"));
     (child, address)
@@ -75,6 +81,52 @@ async fn ws_and_websockets_talk_to_each_other_through_http_and_https() {
             let secure = format!("wss://{}", gateway.https());
             run(command(client, &[&secure, "--insecure"])).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn node_and_hypercorn_talk_over_http2_on_either_side() {
+    install().await;
+    let certificate = peers::certificate(&["member.example"]);
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = (folder.path().join("cert"), folder.path().join("key"));
+    std::fs::write(&cert, &certificate.0).unwrap();
+    std::fs::write(&key, &certificate.1).unwrap();
+    let secret = serde_json::json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "members"},
+        "stringData": {"ca.crt": certificate.0},
+    });
+    for name in ["clients/server-http2.mjs", "clients/server-hypercorn.py"] {
+        let files = ["--cert", cert.to_str().unwrap(), "--key", key.to_str().unwrap()];
+        let (_server, address) = server_with(name, &files).await;
+        let plan = Plan::to(address).with(|plan| {
+            // Alone: a member that declined would be spoken to in HTTP/1.1, and nothing shown.
+            plan.settings = ", protocol: Https, hostName: member.example, \
+                trustedRootCertificates: [members], webSocket: {memberVersion: Http2}"
+                .into();
+            plan.documents = secret.to_string();
+        });
+        let gateway = Gateway::start(plan).await;
+        let simple: &[&str] = if name.ends_with("py") { &["--simple-server"] } else { &[] };
+        let (plain, secure) =
+            (format!("ws://{}", gateway.http()), format!("wss://{}", gateway.https()));
+        for arguments in
+            [&[&*plain][..], &[&*secure, "--insecure"], &[&*secure, "--insecure", "--http2"]]
+        {
+            let mut client = command("clients/ws-node.mjs", arguments);
+            client.args(simple);
+            run(client).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn node_talks_over_http2_to_members_that_speak_http1() {
+    for name in ["clients/server-node.mjs", "clients/server-python.py"] {
+        let (_server, address) = server(name).await;
+        let gateway = Gateway::start(Plan::to(address)).await;
+        let secure = format!("wss://{}", gateway.https());
+        run(command("clients/ws-node.mjs", &[&secure, "--insecure", "--http2"])).await;
     }
 }
 
@@ -143,18 +195,26 @@ async fn autobahn_gives_the_same_verdicts_with_the_gateway_as_without() {
     }
     // The member answers no probes: it is probed at another port.
     let health = peers::health().await;
+    let in_front_of = |port: u16| {
+        Plan::to(SocketAddr::from(([127, 0, 0, 1], port))).with(|plan| plan.health = Some(health))
+    };
     let direct = free_port();
-    let plan = Plan::to(SocketAddr::from(([127, 0, 0, 1], direct)))
-        .with(|plan| plan.health = Some(health));
-    let gateway = Gateway::start(plan).await;
+    let gateway = Gateway::start(in_front_of(direct)).await;
+    // What comes over HTTP/2, and goes over HTTP/2 to a gateway that takes it to the member.
+    let certificate = gateway.plan.certificate.0.clone();
+    let outer = Gateway::start(over_http2(&gateway, &certificate)).await;
+    let plain = ["client", "--direct-port", &direct.to_string(), "--through"];
     let through = format!("ws://{}", gateway.http());
-    let arguments = ["client", "--direct-port", &direct.to_string(), "--through", &through];
-    println!("{}", run(command("autobahn", &arguments)).await);
+    println!("{}", run(command("autobahn", &[&plain[..], &[&through]].concat())).await);
+    // What is left out moves gigabytes: the same frames, only more and larger.
+    let cases = "1.*,2.*,3.*,4.*,5.*,6.*,7.*,10.*";
+    for through in [format!("wss://{}", gateway.https()), format!("ws://{}", outer.http())] {
+        let arguments = [&plain[..], &[&through, "--cases", cases]].concat();
+        println!("{through}: {}", run(command("autobahn", &arguments)).await);
+    }
 
     let listen = free_port();
-    let plan = Plan::to(SocketAddr::from(([127, 0, 0, 1], listen)))
-        .with(|plan| plan.health = Some(health));
-    let gateway = Gateway::start(plan).await;
+    let gateway = Gateway::start(in_front_of(listen)).await;
     let arguments = [
         "server",
         "--listen-port",
@@ -163,6 +223,22 @@ async fn autobahn_gives_the_same_verdicts_with_the_gateway_as_without() {
         &gateway.plan.http.to_string(),
     ];
     println!("{}", run(command("autobahn", &arguments)).await);
+}
+
+/// A gateway whose only member is the HTTPS listener of another, spoken to in HTTP/2 alone.
+fn over_http2(inner: &Gateway, certificate: &str) -> Plan {
+    let secret = serde_json::json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "members"},
+        "stringData": {"ca.crt": certificate},
+    });
+    Plan::to(inner.https()).with(|plan| {
+        plan.settings = ", protocol: Https, hostName: server.example.com, \
+            trustedRootCertificates: [members], webSocket: {memberVersion: Http2}"
+            .into();
+        // The inner one's member answers no probes: any answer of the inner one will do.
+        plan.probe = ", match: {statusCodes: ['200-599']}".into();
+        plan.documents = secret.to_string();
+    })
 }
 
 #[tokio::test]
@@ -193,6 +269,16 @@ async fn chromium_chats_on_the_demo_page_over_http_and_https() {
     for url in [format!("http://127.0.0.1:{http}/"), format!("https://127.0.0.1:{https}/")] {
         run(command("clients/page.mjs", &[&url, picture.to_str().unwrap()])).await;
         assert!(picture.exists());
+    }
+    // Chromium takes HTTP/2 for the socket of a page that came over it (RFC 8441).
+    let log = std::fs::read_to_string(folder.path().join("access.log")).unwrap();
+    let versions: Vec<String> = (log.lines())
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["properties"].clone())
+        .filter(|properties| properties.get("tunnelEnd").is_some())
+        .map(|properties| format!("{} {}", properties["httpVersion"], properties["httpStatus"]))
+        .collect();
+    for version in ["\"HTTP/1.1\" 101", "\"HTTP/2.0\" 200"] {
+        assert!(versions.iter().any(|its| its == version), "no {version} in {versions:?}");
     }
     // An edit shows at once.
     let yaml = std::fs::read_to_string(folder.path().join("gateway.yaml")).unwrap();

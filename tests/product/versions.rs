@@ -431,6 +431,16 @@ async fn what_a_member_refuses_over_http2_is_the_clients_answer() {
 }
 
 #[tokio::test]
+async fn a_page_in_place_of_a_tunnel_is_no_success_to_one_who_connects() {
+    let gateway = Gateway::start(Plan::to(peers::health_page().await)).await;
+    let (answer, _stream) = extended_connect(&gateway, &[]).await;
+    assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+    // Over HTTP/1.1 a 200 is what it is.
+    let page = peers::exchange(gateway.http(), HANDSHAKE).await;
+    assert_eq!(peers::status(&page), 200);
+}
+
+#[tokio::test]
 async fn tunnels_share_a_connection_to_the_member_and_one_that_is_not_read_holds_none_back() {
     let member = Member::new(Speaks::Http2).await;
     let gateway = member.gateway(Speaks::Http2).await;

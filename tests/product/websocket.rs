@@ -207,6 +207,7 @@ async fn no_more_tunnels_are_closed_per_second_than_are_to_be() {
         tunnels.push(tunnel(&gateway, &scripted).await);
     }
     let plan = gateway.plan.clone().with(|plan| plan.terminating.push(scripted.address));
+    let begun = Instant::now();
     gateway.apply(plan).await;
     let closes = tunnels.into_iter().map(|(mut client, member)| {
         tokio::spawn(async move {
@@ -221,8 +222,10 @@ async fn no_more_tunnels_are_closed_per_second_than_are_to_be() {
     }
     times.sort();
     for (place, time) in times.iter().enumerate() {
-        let within = times[place..].iter().take_while(|t| **t - *time < Duration::from_secs(1));
-        assert!(within.count() <= 10, "more closes in a second than there may be");
+        // Each of the two cores begins at once.
+        let earliest = place.saturating_sub(2) as f64 / 10.0;
+        let after = time.duration_since(begun).as_secs_f64();
+        assert!(after >= earliest, "close {place} came after {after} s already");
     }
 }
 

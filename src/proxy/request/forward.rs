@@ -130,7 +130,10 @@ pub(super) async fn forward(
         None => response.status() == StatusCode::SWITCHING_PROTOCOLS,
     };
     if !took {
-        return Ok(Answer::Response(response));
+        // A client that connected takes any success for the beginning of the tunnel.
+        let misleads =
+            response.status().is_success() && handshake.as_ref().is_some_and(Handshake::is_connect);
+        return if misleads { Err(Failure::BadUpgrade) } else { Ok(Answer::Response(response)) };
     }
     let (Some(handshake), Some(client)) = (handshake, client_side) else {
         return Err(Failure::BadUpgrade);

@@ -106,6 +106,11 @@ impl Handshake {
         }
     }
 
+    /// Whether the client asked by an extended CONNECT.
+    pub(super) fn is_connect(&self) -> bool {
+        self.asked == Asked::Connect
+    }
+
     /// Whether it can be sent over HTTP/2: then nobody but us looks at the key.
     pub(super) fn has_key(&self) -> bool {
         let decoded = self.key.as_ref().map(|key| STANDARD.decode(key.as_bytes()));
