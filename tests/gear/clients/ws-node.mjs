@@ -1,13 +1,11 @@
 #!/usr/bin/env node
 // usage: ws-node.mjs URL [--sockets N] [--large BYTES] [--host NAME] [--insecure] [--http2]
-//                     [--simple-server]
 //
 // Exercises the echo server at URL (server-node.mjs or server-python.py, direct or through the
 // gateway) with the npm package `ws`, and checks every byte that comes back. N sockets (50)
 // stay open at once; BYTES (16 MiB) is the largest message. NAME goes out as Host and SNI;
 // --insecure takes any certificate; --http2 opens all sockets by extended CONNECT on one HTTP/2
-// connection. A --simple-server does not ping, and loses its way at a ping between fragments, as
-// Hypercorn does without a gateway, too. Prints what failed and exits 1, or prints `ok` and exits 0.
+// connection. Prints what failed and exits 1, or prints `ok` and exits 0.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -16,8 +14,7 @@ import { openOverHttp2 } from './http2.mjs';
 
 const WebSocket = load('ws');
 const args = parseArguments(
-  'usage: ws-node.mjs URL [--sockets N] [--large BYTES] [--host NAME] [--insecure] [--http2] ' +
-    '[--simple-server]',
+  'usage: ws-node.mjs URL [--sockets N] [--large BYTES] [--host NAME] [--insecure] [--http2]',
   1,
 );
 const base = args._[0].replace(/\/$/, '');
@@ -152,11 +149,6 @@ const checks = {
     await Promise.all(sockets.map((socket) => close(socket, 1000)));
   },
 };
-
-if (args['simple-server']) {
-  delete checks['a ping of the server is answered'];
-  delete checks['a message in fragments comes back whole, a ping between them answered'];
-}
 
 function within(promise) {
   let timer;
