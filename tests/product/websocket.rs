@@ -92,7 +92,9 @@ async fn messages_and_the_code_of_the_close_are_counted_and_logged() {
     until_metric(&gateway, &["tidegate_tunnel_messages_received_total", "rule=\"r1\""], 3).await;
     until_metric(&gateway, &["tidegate_tunnel_messages_sent_total", "rule=\"r1\""], 1).await;
     until_metric(&gateway, &["tidegate_tunnel_closes_total", "4xxx", "side=\"member\""], 1).await;
-    let shown = &gateway.status().await["frontends"][0]["listeners"][0]["tunnels"];
+    let status = gateway.status().await;
+    let mut listeners = status["frontends"].as_array().unwrap().iter().map(|f| &f["listeners"][0]);
+    let shown = &listeners.find(|listener| listener["name"] == "web").unwrap()["tunnels"];
     assert_eq!((&shown["opened"], &shown["open"]), (&1.into(), &0.into()));
     assert_eq!(shown["closes"], serde_json::json!({"4xxx member": 1}));
 }
