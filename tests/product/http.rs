@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -88,6 +89,35 @@ async fn bodies_and_trailers_pass_both_ways_in_chunks() {
     member.write_all(b"0\r\nX-Down: 2\r\n\r\n").await.unwrap();
     let end = read_to(&mut client, "\r\n\r\n").await;
     assert!(end.to_lowercase().contains("x-down: 2"), "{end}");
+}
+
+#[tokio::test]
+async fn the_body_of_a_get_reaches_the_member() {
+    let member = peers::serve(|head, body| {
+        Response::new(Full::from([head.method.as_str().as_bytes(), &body].concat()))
+    })
+    .await;
+    let gateway = Gateway::start(Plan::to(member)).await;
+    let body = || {
+        StreamBody::new(futures_util::stream::iter([
+            Ok::<_, std::io::Error>(Frame::data(Bytes::from(" what"))),
+            Ok(Frame::data(Bytes::from(" for"))),
+        ]))
+    };
+    let request = Request::get("/").header("host", "a").header("transfer-encoding", "chunked");
+    let answer = peers::send(gateway.http(), request.body(body()).unwrap()).await.unwrap();
+    assert_eq!(answer.body, b"GET what for");
+
+    // HTTP/2 has bodies without a word about their length.
+    let io = peers::tls_h2(gateway.https(), &gateway.plan.certificate.0, "localhost").await;
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(io))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("https://localhost/").body(body()).unwrap();
+    let answer = sender.send_request(request).await.unwrap().into_body().collect().await.unwrap();
+    assert_eq!(answer.to_bytes(), "GET what for");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::SendStream;
-use http::header::{EXPECT, HOST};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -109,6 +109,10 @@ pub(super) async fn forward(
         RequestBody::new(Inbound::Hyper(incoming), expects, client_limit, member_limit);
     exchange.upload = upload.clone();
     let mut request = Request::from_parts(head, body);
+    // The HTTP library would leave out the body of a GET or HEAD that does not say its length.
+    if upload.is_some() && !request.headers().contains_key(CONTENT_LENGTH) {
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     if let Some(upload) = upload.filter(|_| expects) {
         hyper::ext::on_informational(&mut request, move |informational| {
             if informational.status() == 100 {
