@@ -105,7 +105,7 @@ impl Inbound {
 
     /// Whether the stream has ended well, and nothing of it is left.
     pub(crate) fn is_ended(&self) -> bool {
-        self.ended && !self.has_pieces() && self.failed.is_none()
+        self.ended && !self.has_pieces() && self.frames.is_between_frames() && self.failed.is_none()
     }
 
     /// Ends the connection.

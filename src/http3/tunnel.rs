@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -18,9 +18,9 @@ const LONGEST_DATA: usize = 16 * 1024;
 /// Both halves of a stream that became a tunnel, as bytes within DATA frames.
 ///
 /// The end of the client's half is an end of file, and a shutdown is the end of ours; either half
-/// may end first. A reset is an error, whatever its code. What was written is in QUIC's hands when
-/// it is flushed, but for one frame at most it is so before. Dropped before both halves have
-/// ended, it resets ours and stops the client's with H3_REQUEST_CANCELLED.
+/// may end first. A reset is an error, whatever its code. A write leaves one frame at most that is
+/// not in QUIC's hands, until the next write or a flush. Dropped before both halves have ended, it
+/// resets ours and stops the client's with H3_REQUEST_CANCELLED.
 #[derive(Debug)]
 pub struct Tunnel {
     receiver: Receiver,
@@ -31,10 +31,13 @@ pub struct Tunnel {
 
 impl Tunnel {
     /// Makes a tunnel of the halves of a CONNECT's stream, of which a 2xx head has been
-    /// [queued](Sender::start_response); it need not have been sent.
-    pub fn new(mut receiver: Receiver, sender: Sender) -> Self {
+    /// [queued](Sender::start_response). The head is given to QUIC here, if there is room for it.
+    pub fn new(mut receiver: Receiver, mut sender: Sender) -> Self {
         // As the sender does by itself.
         receiver.abandon_with(code::H3_REQUEST_CANCELLED);
+        // The client waits for the head, and the first to move may be the client. Should QUIC not
+        // take all of it now, it goes with the first write or flush, and so do errors.
+        let _ = sender.poll_ready(&mut Context::from_waker(Waker::noop()));
         Self { receiver, sender, rest: Bytes::new() }
     }
 

@@ -71,6 +71,7 @@ async fn a_client_that_leaves_is_no_error() {
     client.quic.close((code::H3_NO_ERROR as u32).into(), b"");
     assert!(matches!(server.next().await, Seen::Over(Ok(()))));
     let client = Client::new(&server).await;
+    let _stream = client.tunnel("/echo").await;
     client.quic.close((code::H3_INTERNAL_ERROR as u32).into(), b"");
     match server.next().await {
         Seen::Over(Err(error)) => assert_eq!(error.code(), code::H3_INTERNAL_ERROR),

@@ -32,13 +32,27 @@ pub(crate) struct Server {
     pub(crate) drain: Arc<Notify>,
 }
 
-/// Names in `te` tests and paths say what the server does: `/tunnel` hands its tunnel to the test,
+/// Paths say what the server does: `/tunnel` hands its tunnel to the test,
 /// `/early` answers before it has read the body, `/wait` never answers.
 pub(crate) fn start() -> Server {
     start_with(Limits::default())
 }
 
 pub(crate) fn start_with(limits: Limits) -> Server {
+    let (tell, seen) = mpsc::unbounded_channel();
+    let server = Server { seen, ..bare() };
+    let (endpoint, drain) = (server.endpoint.clone(), Arc::clone(&server.drain));
+    tokio::spawn(async move {
+        while let Some(incoming) = endpoint.accept().await {
+            let quic = incoming.await.unwrap();
+            tokio::spawn(serve(quic, limits, tell.clone(), Arc::clone(&drain)));
+        }
+    });
+    server
+}
+
+/// A server that only listens.
+pub(crate) fn bare() -> Server {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate = made.cert.der().clone();
     let key = rustls_pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
@@ -59,17 +73,8 @@ pub(crate) fn start_with(limits: Limits) -> Server {
     transport.send_window(256_000);
     config.transport_config(Arc::new(transport));
     let endpoint = quinn::Endpoint::server(config, "127.0.0.1:0".parse().unwrap()).unwrap();
-    let (tell, seen) = mpsc::unbounded_channel();
+    let (_, seen) = mpsc::unbounded_channel();
     let drain = Arc::new(Notify::new());
-    tokio::spawn({
-        let (endpoint, drain) = (endpoint.clone(), Arc::clone(&drain));
-        async move {
-            while let Some(incoming) = endpoint.accept().await {
-                let quic = incoming.await.unwrap();
-                tokio::spawn(serve(quic, limits, tell.clone(), Arc::clone(&drain)));
-            }
-        }
-    });
     Server { endpoint, certificate, seen, drain }
 }
 
@@ -99,6 +104,15 @@ impl Server {
         endpoint.set_default_client_config(config);
         let to = self.endpoint.local_addr().unwrap();
         endpoint.connect(to, "localhost").unwrap().await.unwrap()
+    }
+
+    /// A connection of which the test plays both ends.
+    pub(crate) async fn pair(&self) -> (Connection, quinn::Connection) {
+        let accept = async {
+            let quic = self.endpoint.accept().await.unwrap().await.unwrap();
+            Connection::new(quic, Limits::default()).await.unwrap()
+        };
+        soon(async { tokio::join!(accept, self.connect()) }).await
     }
 
     pub(crate) async fn next(&mut self) -> Seen {
@@ -177,7 +191,6 @@ async fn tunnel(
     sender.start_response(Response::new(()))?;
     let mut tunnel = Tunnel::new(receiver, sender);
     if path == "/tunnel" {
-        tunnel.flush().await.unwrap();
         let _ = tell.send(Seen::Tunnel(tunnel));
         return Ok(());
     }
@@ -202,6 +215,7 @@ async fn echo(
     }
     if request.headers().contains_key("expect") {
         sender.start_response(Response::builder().status(100).body(()).unwrap())?;
+        poll_fn(|cx| sender.poll_ready(cx)).await?;
     }
     sender.start_response(head.header("connection", "close").body(()).unwrap())?;
     if request.uri().path() == "/early" {

@@ -73,13 +73,17 @@ async fn a_reader_that_does_not_read_stops_the_writer() {
         assert!(written < 2 * MIB, "nothing stops it");
     }
     assert!(written >= 50_000);
-    let mut read = 0;
-    while read < written {
-        read += match stream.frame().await.unwrap() {
-            (0, data) => data.len(),
-            other => panic!("{other:?}"),
-        };
-    }
+    let read = async {
+        let mut read = 0;
+        while read < written {
+            read += match stream.frame().await.unwrap() {
+                (0, data) => data.len(),
+                other => panic!("{other:?}"),
+            };
+        }
+    };
+    let (flushed, ()) = soon(async { tokio::join!(tunnel.flush(), read) }).await;
+    flushed.unwrap();
     soon(tunnel.write_all(&[2; 10])).await.unwrap();
     soon(tunnel.flush()).await.unwrap();
     assert_eq!(stream.frame().await.unwrap(), (0, vec![2; 10]));
