@@ -3,14 +3,14 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use quinn::{AcceptBi, AcceptUni, ConnectionError, SendStream, WriteError};
 
 use crate::error::{Error, Violation};
 use crate::incoming::Incoming;
-use crate::shared::{Shared, poll_write, quic_code};
+use crate::shared::{Shared, Stopped, poll_write, probe, quic_code};
 use crate::uni::{Kind, Turn, Uni};
 use crate::{code, control};
 
@@ -37,7 +37,6 @@ impl Default for Limits {
 /// It does nothing unless [`accept`](Self::accept) is waited for, which also reads the control
 /// streams. Dropped, it leaves the streams that it gave out alone; QUIC's connection is closed when
 /// they are gone too.
-#[derive(Debug)]
 pub struct Connection {
     quic: quinn::Connection,
     limits: Limits,
@@ -50,8 +49,26 @@ pub struct Connection {
     unknown: Vec<Uni>,
     /// The first stream that has not been given out.
     next: u64,
-    /// Nothing more is given out.
-    draining: bool,
+    drain: Drain,
+}
+
+/// How far the end that [`shutdown`](Connection::shutdown) began has come. After the first, no
+/// request is given out any more.
+enum Drain {
+    No,
+    /// GOAWAY is queued.
+    Begun,
+    /// GOAWAY is on its way; this completes when it has arrived.
+    Told(Stopped),
+    /// The peer knows.
+    Known,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { quic, next, .. } = self;
+        f.debug_struct("Connection").field("quic", quic).field("next", next).finish()
+    }
 }
 
 impl Connection {
@@ -71,7 +88,7 @@ impl Connection {
             known: [None, None, None],
             unknown: Vec::new(),
             next: 0,
-            draining: false,
+            drain: Drain::No,
         };
         // What is not taken at once goes while requests are waited for.
         poll_fn(|cx| Poll::Ready(connection.write(cx))).await?;
@@ -81,9 +98,9 @@ impl Connection {
     /// The next request stream. Dropping the future loses nothing.
     ///
     /// `None` when the connection is over without an error: the peer closed it with H3_NO_ERROR or
-    /// left it idle, or we did. After [`shutdown`](Self::shutdown) also when everything that was
-    /// given out has been dropped and the peer has all responses that were finished; the connection
-    /// is closed with H3_NO_ERROR then.
+    /// left it idle, or we did. After [`shutdown`](Self::shutdown) also when the peer knows of it,
+    /// everything that was given out has been dropped, and the peer has all responses that were
+    /// finished; the connection is closed with H3_NO_ERROR then.
     ///
     /// # Errors
     ///
@@ -109,8 +126,8 @@ impl Connection {
     /// more: [`accept`](Self::accept) sends it, refuses what comes with H3_REQUEST_REJECTED, and
     /// has to be called until it finds nothing. There is no limit of time.
     pub fn shutdown(&mut self) {
-        if !self.draining {
-            self.draining = true;
+        if matches!(self.drain, Drain::No) {
+            self.drain = Drain::Begun;
             self.queue.push(control::goaway(self.next));
         }
     }
@@ -151,7 +168,7 @@ impl Connection {
                 Ok(stream) => stream,
                 Err(error) => return Poll::Ready(self.lost(error)),
             };
-            if self.draining {
+            if !matches!(self.drain, Drain::No) {
                 let rejected = quic_code(code::H3_REQUEST_REJECTED);
                 let _ = send.reset(rejected);
                 let _ = recv.stop(rejected);
@@ -161,11 +178,24 @@ impl Connection {
             let limit = self.limits.max_field_section;
             return Poll::Ready(Ok(Some(Incoming::new(send, recv, &self.shared, limit))));
         }
-        if self.draining && self.queue.is_empty() && self.shared.poll_idle(cx).is_ready() {
+        if self.poll_known(cx).is_ready() && self.shared.poll_idle(cx).is_ready() {
             quic.close(quic_code(code::H3_NO_ERROR), b"");
             return Poll::Ready(Ok(None));
         }
         Poll::Pending
+    }
+
+    /// Waits until the peer knows that the connection ends, if it is to. Closed before, it would
+    /// take what has just been sent for lost, not for refused.
+    fn poll_known(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if matches!(self.drain, Drain::Begun) && self.queue.is_empty() {
+            self.drain = Drain::Told(probe(&self.quic, cx));
+        }
+        if let Drain::Told(probe) = &mut self.drain {
+            let _ = ready!(probe.as_mut().poll(cx));
+            self.drain = Drain::Known;
+        }
+        if matches!(self.drain, Drain::Known) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Sends what is queued for our control stream, as far as QUIC takes it.

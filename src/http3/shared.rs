@@ -10,6 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use quinn::{ConnectionError, SendStream, VarInt, WriteError};
 
+use crate::code;
 use crate::error::{Error, Violation};
 
 /// Completes when a stream has been read, stopped or lost by the peer.
@@ -139,6 +140,23 @@ pub(crate) fn poll_write(
         queue.drain(..written.chunks.min(queue.len()));
     }
     Poll::Ready(Ok(()))
+}
+
+/// Completes when the peer has, most likely, everything that QUIC was given before.
+///
+/// QUIC does not say when a part of a stream has arrived, only when all of one has. So this is a
+/// stream of a reserved type (RFC 9114 6.2.3), which means nothing. If the peer allows no stream
+/// there is no waiting.
+pub(crate) fn probe(quic: &quinn::Connection, cx: &mut Context<'_>) -> Stopped {
+    const RESERVED: u8 = 0x21;
+    if let Poll::Ready(Ok(mut stream)) = pin!(quic.open_uni()).poll(cx) {
+        let mut queue = vec![Bytes::from_static(&[RESERVED])];
+        if poll_write(&mut stream, &mut queue, cx).is_ready() && stream.finish().is_ok() {
+            return Box::pin(stream.stopped());
+        }
+        let _ = stream.reset(quic_code(code::H3_NO_ERROR));
+    }
+    Box::pin(std::future::ready(Ok(None)))
 }
 
 /// An error code as QUIC has it.

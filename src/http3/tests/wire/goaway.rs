@@ -47,6 +47,21 @@ async fn after_goaway_what_runs_is_finished_and_what_comes_is_refused() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_nothing_hears_of_the_end_before_it() {
+    let mut server = start();
+    let client = Client::new(&server).await;
+    let mut control = soon(client.quic.accept_uni()).await.unwrap();
+    let mut bytes = [0; 14];
+    soon(control.read_exact(&mut bytes)).await.unwrap();
+    server.drain.notify_one();
+    let mut bytes = [0; 3];
+    soon(control.read_exact(&mut bytes)).await.unwrap();
+    assert_eq!(bytes, [7, 1, 0]);
+    assert_eq!(client.closed().await, code::H3_NO_ERROR);
+    assert!(matches!(server.next().await, Seen::Over(Ok(()))));
+}
+
+#[tokio::test]
 async fn the_connection_is_not_closed_before_the_client_has_the_responses() {
     let mut server = start();
     // The client's windows are small, so that most of the response waits for it.

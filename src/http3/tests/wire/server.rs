@@ -22,7 +22,7 @@ pub(crate) enum Seen {
     Refused(u64),
     Failed(StreamError),
     /// A tunnel that the test plays itself.
-    Tunnel(Tunnel),
+    Tunnel(Box<Tunnel>),
 }
 
 pub(crate) struct Server {
@@ -119,7 +119,7 @@ impl Server {
         soon(self.seen.recv()).await.unwrap()
     }
 
-    pub(crate) async fn tunnel(&mut self) -> Tunnel {
+    pub(crate) async fn tunnel(&mut self) -> Box<Tunnel> {
         match self.next().await {
             Seen::Tunnel(tunnel) => tunnel,
             other => panic!("{other:?}"),
@@ -191,7 +191,7 @@ async fn tunnel(
     sender.start_response(Response::new(()))?;
     let mut tunnel = Tunnel::new(receiver, sender);
     if path == "/tunnel" {
-        let _ = tell.send(Seen::Tunnel(tunnel));
+        let _ = tell.send(Seen::Tunnel(Box::new(tunnel)));
         return Ok(());
     }
     let (mut near, mut far) = tokio::io::duplex(64 * 1024);
