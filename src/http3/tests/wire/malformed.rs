@@ -2,7 +2,7 @@
 
 use tidegate_http3::{Error, code};
 
-use crate::raw::{Client, GET, frame, headers};
+use crate::raw::{CONNECT, Client, GET, frame, headers};
 use crate::server::{Seen, start};
 
 #[tokio::test]
@@ -167,4 +167,40 @@ async fn streams_that_nobody_knows_are_stopped_and_do_no_harm() {
     let mut stream = client.stream(&headers(&GET)).await;
     stream.send.finish().unwrap();
     assert_eq!(stream.frame().await.unwrap().0, 1);
+}
+
+#[tokio::test]
+async fn bytes_of_any_kind_on_any_stream_do_no_more_than_end_the_connection() {
+    let mut server = start();
+    let mut random = 1_u64;
+    let mut next = move |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (random >> 33) % below
+    };
+    for _ in 0..150 {
+        let client = Client::new(&server).await;
+        for _ in 0..4 {
+            let mut bytes = match next(4) {
+                0 => headers(&GET),
+                1 => headers(&CONNECT),
+                2 => frame(0x21, b"abc"),
+                _ => vec![],
+            };
+            let length = next(40);
+            bytes.extend((0..length).map(|_| next(if length % 2 == 0 { 256 } else { 5 }) as u8));
+            // Any of these fails once the connection is closed.
+            if next(3) == 0 {
+                if let Ok(mut send) = client.quic.open_uni().await {
+                    let _ = send.write_all(&bytes).await;
+                    let _ = if next(2) == 0 { send.finish() } else { send.reset(7_u32.into()) };
+                }
+            } else if let Ok((mut send, _)) = client.quic.open_bi().await {
+                let _ = send.write_all(&bytes).await;
+                let _ = if next(2) == 0 { send.finish() } else { send.reset(7_u32.into()) };
+            }
+        }
+        tokio::task::yield_now().await;
+        client.quic.close((code::H3_NO_ERROR as u32).into(), b"");
+        while !matches!(server.next().await, Seen::Over(_)) {}
+    }
 }

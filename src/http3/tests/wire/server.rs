@@ -139,11 +139,12 @@ async fn serve(
     drain: Arc<Notify>,
 ) {
     let mut connection = Connection::new(quic, limits).await.unwrap();
+    let mut answers = Vec::new();
     let over = loop {
         tokio::select! {
             incoming = connection.accept() => match incoming {
                 Ok(Some(incoming)) => {
-                    tokio::spawn(answer(incoming, tell.clone()));
+                    answers.push(tokio::spawn(answer(incoming, tell.clone())));
                 }
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
@@ -151,6 +152,11 @@ async fn serve(
             () = drain.notified() => connection.shutdown(),
         }
     };
+    // With the connection everything on it ends, and nothing may have panicked.
+    drop(connection);
+    for answer in answers {
+        soon(answer).await.unwrap();
+    }
     let _ = tell.send(Seen::Over(over));
 }
 
