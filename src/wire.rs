@@ -30,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) threads: NonZeroUsize,
     pub(crate) admin: SocketAddr,
     pub(crate) access_log: Option<AccessLog>,
+    pub(crate) http3: bool,
     pub(crate) shutdown_delay: Duration,
     pub(crate) drain_limit: Duration,
 }
@@ -100,6 +101,7 @@ pub(crate) async fn start(config: Config) -> Result<Running, RunError> {
     settings.access_log.clone_from(&config.access_log);
     // Where a cluster ends a replica, another one takes over.
     settings.restarts = matches!(config.source, Source::Cluster(_));
+    settings.http3 = config.http3;
     let proxy = Proxy::start(settings).context("cannot start the data plane")?;
     let state = State::new(proxy.clone()).context("cannot register metrics")?;
     // Alive, and not ready: an API server that is away is waited for.

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use tidegate_control::IngressFlags;
 
-use crate::cli::options::{RunOptions, open_access_log};
+use crate::cli::options::{RunOptions, Switch, open_access_log};
 use crate::cli::serve::finish;
 use crate::cli::{FAILED, UNUSABLE, fail, print, say};
 use crate::demo::{self, BackEnds, Places};
@@ -81,6 +81,7 @@ impl Demo {
             threads: self.run.thread_count(),
             admin: self.run.admin,
             access_log: open_access_log(&places.access_log.to_string_lossy())?,
+            http3: self.run.http3 == Switch::Enabled,
             shutdown_delay: Duration::ZERO,
             drain_limit: self.run.drain_limit(),
         };

@@ -22,6 +22,9 @@ pub(crate) struct RunOptions {
     /// Seconds that a draining process waits for requests and tunnels to end by themselves
     #[arg(long, value_name = "SECONDS", default_value_t = 25, env = "TIDEGATE_DRAIN_TIMEOUT")]
     pub(crate) drain_timeout: u64,
+    /// Whether HTTP/3 is spoken, on the UDP ports of HTTPS frontends
+    #[arg(long, value_enum, default_value_t = Switch::Enabled, env = "TIDEGATE_HTTP3")]
+    pub(crate) http3: Switch,
     #[command(flatten)]
     pub(crate) log: LogOptions,
 }
@@ -35,6 +38,13 @@ pub(crate) struct LogOptions {
     /// How to log
     #[arg(long, value_enum, default_value_t = LogFormat::Text, env = "TIDEGATE_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,
+}
+
+/// Whether something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    Enabled,
+    Disabled,
 }
 
 /// The form of log lines.

@@ -66,6 +66,9 @@ pub(super) struct Run {
     /// Frontends bind their own ports, on the node's network: no Services are made
     #[arg(long, env = "TIDEGATE_HOST_NETWORK")]
     host_network: bool,
+    /// Whether HTTP/3 is spoken, on the UDP ports of HTTPS frontends, which the Services then have, too
+    #[arg(long, value_enum, default_value_t = Http3::Auto, env = "TIDEGATE_HTTP3")]
+    http3: Http3,
     /// The address of frontends that have none of their own; by default every one there is
     #[arg(long, value_name = "IP", env = "TIDEGATE_BIND")]
     bind: Option<IpAddr>,
@@ -138,7 +141,24 @@ enum TrafficPolicy {
     Cluster,
 }
 
+/// Whether HTTP/3 is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Http3 {
+    /// Unless Services are of type LoadBalancer: not every load balancer takes TCP and UDP on one port
+    Auto,
+    Enabled,
+    Disabled,
+}
+
 impl Run {
+    fn speaks_http3(&self) -> bool {
+        match self.http3 {
+            Http3::Auto => self.host_network || self.service_type != ServiceType::LoadBalancer,
+            Http3::Enabled => true,
+            Http3::Disabled => false,
+        }
+    }
+
     pub(super) fn run(self) -> u8 {
         if let Err(error) = telemetry::start(&self.log) {
             say(format_args!("{error:#}"));
@@ -156,6 +176,7 @@ impl Run {
             threads: thread_count(self.threads),
             admin: self.admin,
             access_log,
+            http3: self.speaks_http3(),
             shutdown_delay: Duration::from_secs(self.shutdown_delay),
             drain_limit: Duration::from_secs(self.drain_timeout),
             source: Source::Cluster(Box::new(self.options(namespace))),
@@ -164,6 +185,7 @@ impl Run {
     }
 
     fn options(self, namespace: String) -> ClusterOptions {
+        let http3 = self.speaks_http3();
         let selector: BTreeMap<String, String> = self.selector.into_iter().collect();
         let name_of = |value: &dyn Fn() -> Option<clap::builder::PossibleValue>| {
             value().map(|value| value.get_name().to_owned()).unwrap_or_default()
@@ -175,6 +197,7 @@ impl Run {
             external_traffic_policy: name_of(&|| self.external_traffic_policy.to_possible_value()),
             selector: selector.clone(),
             ports: self.port_range,
+            http3,
         });
         ClusterOptions {
             class: self.class,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::options::{IngressArgs, RunOptions, open_access_log};
+use crate::cli::options::{IngressArgs, RunOptions, Switch, open_access_log};
 use crate::cli::{OK, UNUSABLE, fail, say};
 use crate::wire::{self, Config, RunError, Source};
 use crate::{cli, telemetry};
@@ -61,6 +61,7 @@ impl Serve {
             threads: self.run.thread_count(),
             admin: self.run.admin,
             access_log,
+            http3: self.run.http3 == Switch::Enabled,
             shutdown_delay: Duration::from_secs(self.shutdown_delay),
             drain_limit: self.run.drain_limit(),
         };

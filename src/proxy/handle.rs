@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
 use tidegate_model::{ObjectName, Snapshot};
 use tokio::sync::watch;
@@ -131,6 +131,7 @@ impl Proxy {
             table: ArcSwap::from_pointee(Table::default()),
             timeouts: settings.timeouts,
             access_log: settings.access_log,
+            quic: RwLock::default(),
             restarts: settings.restarts,
             metrics,
             changes: Arc::new(watch::Sender::new(0)),
@@ -148,7 +149,7 @@ impl Proxy {
         let prober = Prober::new(runtime.handle().clone(), shared.changes.clone());
         let applier = Applier {
             snapshot: Arc::new(Snapshot::default()),
-            sockets: Sockets::default(),
+            sockets: Sockets::new(settings.http3),
             identities: Identities::default(),
             backends: Backends::new(),
             prober,
@@ -193,6 +194,9 @@ async fn background(inner: Weak<Inner>) {
             }
             *inner.refused.lock() = still;
         }
+        if !inner.draining.load(Ordering::Relaxed) {
+            applier.sockets.retry_quic(&inner.shared);
+        }
     }
 }
 
@@ -231,6 +235,9 @@ impl Handle {
         // Tunnels over HTTP/2 have their listener's time as well.
         let drain = applier.longest_drain.max(shared.timeouts.frontend_drain);
         applier.sockets.close_others(&wanted, drain, shared);
+        if !self.0.draining.load(Ordering::Relaxed) {
+            applier.sockets.keep_quic(&wanted, shared);
+        }
         *self.0.refused.lock() = applier.refused();
         shared.metrics.process().swap(started.elapsed(), changed);
         let revision = shared.table.load().revision;

@@ -14,6 +14,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Where each request and tunnel is told of; `None` for nowhere.
     pub access_log: Option<AccessLog>,
+    /// Whether HTTP/3 is spoken on the UDP ports of HTTPS frontends.
+    pub http3: bool,
     /// Whether another process takes over when this one ends: clients of tunnels are then told 1012
     /// (service restart) in place of 1001 (going away).
     pub restarts: bool,
@@ -22,7 +24,13 @@ pub struct Settings {
 impl Settings {
     /// So many threads, and else the defaults.
     pub fn new(threads: NonZeroUsize) -> Self {
-        Self { threads, timeouts: Timeouts::default(), access_log: None, restarts: false }
+        Self {
+            threads,
+            timeouts: Timeouts::default(),
+            access_log: None,
+            http3: false,
+            restarts: false,
+        }
     }
 }
 

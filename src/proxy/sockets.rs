@@ -3,17 +3,21 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{Message, Shared};
+use crate::core::{Core, Message, Shared};
 use crate::listen::bind::bind;
+use crate::listen::quic;
 
 /// Addresses by place. A place belongs to its address for as long as the process lives, so that a
 /// connection that outlives its frontend never finds another gateway's in its stead.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sockets {
     slots: HashMap<SocketAddr, usize>,
     listening: HashMap<SocketAddr, State>,
+    /// Addresses that QUIC is spoken on, or was to be: whether it is. None where it is not to be.
+    quic: Option<HashMap<SocketAddr, bool>>,
 }
 
 #[derive(Debug)]
@@ -24,6 +28,53 @@ enum State {
 }
 
 impl Sockets {
+    pub(crate) fn new(quic: bool) -> Self {
+        let (slots, listening) = (HashMap::new(), HashMap::new());
+        Self { slots, listening, quic: quic.then(HashMap::new) }
+    }
+
+    /// Speaks QUIC on the HTTPS frontends among these addresses, and nowhere else. An address whose
+    /// UDP port is not to be had does without.
+    pub(crate) fn keep_quic(&mut self, wanted: &HashSet<SocketAddr>, shared: &Shared) {
+        let Some(quic) = &mut self.quic else { return };
+        let table = shared.table.load();
+        let slots = &self.slots;
+        let stays = |address: &SocketAddr| {
+            let tls = table.frontend(slots[address]).and_then(|frontend| frontend.tls.as_ref());
+            wanted.contains(address) && tls.is_some()
+        };
+        quic.retain(|address, is_open| {
+            let stays = stays(address);
+            if !stays && *is_open {
+                let slot = slots[address];
+                shared.quic.write().remove(&slot);
+                if let Some(core) = reader(slot, shared) {
+                    core.tell(Message::UnlistenQuic { slot });
+                }
+            }
+            stays
+        });
+        for address in wanted.iter().filter(|address| stays(address)) {
+            quic.entry(*address).or_insert_with(|| {
+                listen_quic(*address, slots[address], shared)
+                    .inspect_err(|error| {
+                        tracing::warn!(%address, %error, "no HTTP/3: its UDP port cannot be opened");
+                    })
+                    .is_ok()
+            });
+        }
+    }
+
+    /// Tries again where the UDP port was not to be had.
+    pub(crate) fn retry_quic(&mut self, shared: &Shared) {
+        for (address, is_open) in self.quic.iter_mut().flatten().filter(|(_, open)| !**open) {
+            if listen_quic(*address, self.slots[address], shared).is_ok() {
+                tracing::info!(%address, "HTTP/3 after all");
+                *is_open = true;
+            }
+        }
+    }
+
     /// The places of these addresses, old and new.
     pub(crate) fn slots(&mut self, wanted: &HashSet<SocketAddr>) -> HashMap<SocketAddr, usize> {
         for &address in wanted {
@@ -78,4 +129,18 @@ impl Sockets {
             State::Refused(error) => Some((*address, error)),
         })
     }
+}
+
+/// The core that reads a frontend's UDP packets.
+fn reader(slot: usize, shared: &Shared) -> Option<&Arc<Core>> {
+    shared.cores().get(slot % shared.cores().len().max(1))
+}
+
+fn listen_quic(address: SocketAddr, slot: usize, shared: &Shared) -> io::Result<()> {
+    let socket = quic::bind(address)?;
+    if let Some(core) = reader(slot, shared) {
+        core.tell(Message::ListenQuic { slot, socket });
+        shared.quic.write().insert(slot);
+    }
+    Ok(())
 }

@@ -85,6 +85,19 @@ async fn ws_and_websockets_talk_to_each_other_through_http_and_https() {
 }
 
 #[tokio::test]
+async fn aioquic_talks_over_http3_to_members_that_know_nothing_of_it() {
+    // The Python server takes no body.
+    for (name, more) in
+        [("clients/server-node.mjs", &["--post"][..]), ("clients/server-python.py", &[])]
+    {
+        let (_server, address) = server(name).await;
+        let gateway = Gateway::start(Plan::to(address)).await;
+        let https = gateway.https().to_string();
+        run(command("clients/http3.py", &[&[&*https], more].concat())).await;
+    }
+}
+
+#[tokio::test]
 async fn node_talks_over_http2_to_a_member_that_speaks_nothing_else() {
     install().await;
     let certificate = peers::certificate(&["member.example"]);

@@ -61,6 +61,7 @@ pub enum Client {
     Http1,
     Https1,
     Http2,
+    Http3,
 }
 
 /// What a member speaks.
@@ -111,6 +112,7 @@ impl Client {
                 assert_eq!(answer.status(), StatusCode::OK);
                 return Box::new(stream);
             }
+            Self::Http3 => return Box::new(crate::http3::open(gateway).await),
         };
         io.write_all(HANDSHAKE.as_bytes()).await.unwrap();
         io.flush().await.unwrap();
@@ -401,6 +403,11 @@ pairs! {
     http2_to_http2: Http2 to Http2;
     http2_to_plain_http2: Http2 to PlainHttp2;
     http2_to_http2_that_takes_no_handshakes: Http2 to Http2WithoutConnect;
+    http3_to_http1: Http3 to Http1;
+    http3_to_https1: Http3 to Https1;
+    http3_to_http2: Http3 to Http2;
+    http3_to_plain_http2: Http3 to PlainHttp2;
+    http3_to_http2_that_takes_no_handshakes: Http3 to Http2WithoutConnect;
 }
 
 #[tokio::test]

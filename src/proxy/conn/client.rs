@@ -10,6 +10,15 @@ use crate::access_log::TlsInfo;
 use crate::conn::ticket::Ticket;
 use crate::core::Core;
 
+/// What is spoken on a client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// HTTP/1.0 or HTTP/1.1.
+    Http1,
+    Http2,
+    Http3,
+}
+
 /// Keeps a client's connection from being idle.
 #[derive(Debug)]
 pub(crate) struct Busy(Arc<Client>);
@@ -35,8 +44,10 @@ pub(crate) struct Client {
     pub(crate) tls: Option<TlsInfo>,
     /// Its deadline and orders.
     pub(crate) ticket: Arc<Ticket>,
-    http2: bool,
-    /// Requests in progress; more than one over HTTP/2 only.
+    version: Version,
+    /// Where HTTP/3 is spoken as well, for clients that do not speak it yet (RFC 7838).
+    pub(crate) alt_svc: Option<HeaderValue>,
+    /// Requests in progress; more than one over HTTP/2 and HTTP/3 only.
     serving: AtomicU32,
 }
 
@@ -46,13 +57,18 @@ impl Client {
         slot: usize,
         peer: SocketAddr,
         tls: Option<TlsInfo>,
-        http2: bool,
+        version: Version,
         ticket: Arc<Ticket>,
     ) -> Self {
         let text = peer.to_string();
         let forwarded_for =
             HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        Self { core, slot, peer, forwarded_for, tls, ticket, http2, serving: AtomicU32::new(0) }
+        let alt_svc = match version {
+            Version::Http3 => None,
+            _ => tls.and_then(|_| core.shared.alt_svc(slot)),
+        };
+        let serving = AtomicU32::new(0);
+        Self { core, slot, peer, forwarded_for, tls, ticket, version, alt_svc, serving }
     }
 
     /// A request began: no deadline runs while one is served.
@@ -64,7 +80,7 @@ impl Client {
 
     /// For a tunnel: on a connection that others use, it counts as a request does.
     pub(crate) fn busy_if_shared(self: &Arc<Self>) -> Option<Busy> {
-        self.http2.then(|| {
+        (self.version != Version::Http1).then(|| {
             self.begin();
             Busy(self.clone())
         })
@@ -75,7 +91,10 @@ impl Client {
         if self.serving.fetch_sub(1, Ordering::Relaxed) == 1 {
             let timeouts = &self.core.shared.timeouts;
             self.ticket.set_quiet();
-            self.ticket.arm(if self.http2 { timeouts.http2_idle } else { timeouts.keep_alive });
+            self.ticket.arm(match self.version {
+                Version::Http1 => timeouts.keep_alive,
+                Version::Http2 | Version::Http3 => timeouts.http2_idle,
+            });
         }
     }
 }

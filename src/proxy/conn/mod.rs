@@ -9,6 +9,7 @@
 //! Each arrow arms or disarms the deadline of the connection's ticket; the core's sweep fires it.
 
 pub(crate) mod client;
+pub(crate) mod http3;
 pub(crate) mod io;
 pub(crate) mod registry;
 pub(crate) mod serve;

@@ -16,14 +16,15 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::access_log::TlsInfo;
-use crate::conn::client::Client;
+use crate::conn::client::{Client, Version};
 use crate::conn::io::{Io, Stream};
 use crate::conn::ticket::{Order, Ticket};
 use crate::core::{Core, Owner};
 use crate::request;
+use crate::request::body::Inbound;
 
 /// The longest head of a request: 32 KiB, as Application Gateway has it.
-const HEAD_LIMIT: usize = 32 * 1024;
+pub(super) const HEAD_LIMIT: usize = 32 * 1024;
 
 /// Streams that a client may have at once on an HTTP/2 connection. A browser has at most 255
 /// WebSockets, all on one connection, and would wait for one of them to end before it sends more.
@@ -48,7 +49,7 @@ pub(crate) fn keep_alive(tcp: &TcpStream) {
 }
 
 /// An IPv4 client that came to a dual-stack socket is shown as the IPv4 client that it is.
-fn canonical(peer: SocketAddr) -> SocketAddr {
+pub(super) fn canonical(peer: SocketAddr) -> SocketAddr {
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
@@ -65,14 +66,16 @@ async fn connection(core: Arc<Core>, slot: usize, tcp: TcpStream, peer: SocketAd
     process.connection_opened(core.id, profile.is_some());
     match profile {
         None => {
-            http1(Client::new(core.clone(), slot, peer, None, false, ticket), Io::Plain(tcp)).await
+            let client = Client::new(core.clone(), slot, peer, None, Version::Http1, ticket);
+            http1(client, Io::Plain(tcp)).await
         }
         Some(config) => {
             ticket.arm(core.shared.timeouts.handshake);
             // Boxed: the handshake's state is large and short-lived.
             if let Some((tls, info, http2)) = Box::pin(handshake(&core, config, tcp, &ticket)).await
             {
-                let client = Client::new(core.clone(), slot, peer, Some(info), http2, ticket);
+                let version = if http2 { Version::Http2 } else { Version::Http1 };
+                let client = Client::new(core.clone(), slot, peer, Some(info), version, ticket);
                 if http2 {
                     Box::pin(self::http2(client, tls)).await;
                 } else {
@@ -122,7 +125,7 @@ async fn handshake(
 }
 
 /// Waits for something, or for the order to end.
-async fn unless_ended<T>(
+pub(super) async fn unless_ended<T>(
     ticket: &Ticket,
     mut wait: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
@@ -146,7 +149,7 @@ async fn http1(client: Client, io: Io) {
     let io = TokioIo::new(Stream::with_head_watch(io, ahead, ticket.clone(), limit));
     let service = service_fn(move |request| {
         let client = client.clone();
-        async move { Ok::<_, Infallible>(request::serve(client, request).await) }
+        async move { Ok::<_, Infallible>(request::serve(client, request.map(Inbound::Hyper)).await) }
     });
     let mut builder = http1::Builder::new();
     builder.header_read_timeout(None).max_buf_size(HEAD_LIMIT).preserve_header_case(keeps_case);
@@ -233,7 +236,7 @@ async fn http2(client: Client, io: Io) {
     ticket.arm(client.core.shared.timeouts.header_read);
     let service = service_fn(move |request| {
         let client = client.clone();
-        async move { Ok::<_, Infallible>(request::serve(client, request).await) }
+        async move { Ok::<_, Infallible>(request::serve(client, request.map(Inbound::Hyper)).await) }
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
@@ -269,7 +272,7 @@ async fn http2(client: Client, io: Io) {
     .await;
 }
 
-fn look(ticket: &Ticket, cx: &Context<'_>) -> Order {
+pub(super) fn look(ticket: &Ticket, cx: &Context<'_>) -> Order {
     ticket.register(cx.waker());
     ticket.order()
 }

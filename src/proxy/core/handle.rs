@@ -1,5 +1,6 @@
 //! What a core is to the rest of the data plane.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,9 +8,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
+use parking_lot::RwLock;
 use tokio::sync::{mpsc, watch};
 
 use crate::access_log::AccessLog;
+use crate::conn::http3::Handshake;
 use crate::conn::registry::Registry;
 use crate::core::{CoreId, Scope};
 use crate::metrics::Metrics;
@@ -23,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) table: ArcSwap<Table>,
     pub(crate) timeouts: Timeouts,
     pub(crate) access_log: Option<AccessLog>,
+    /// Frontends on which HTTP/3 is spoken, by their places in the table.
+    pub(crate) quic: RwLock<HashSet<usize>>,
     /// See [`Settings::restarts`](crate::Settings::restarts).
     pub(crate) restarts: bool,
     pub(crate) metrics: Arc<Metrics>,
@@ -37,6 +43,16 @@ impl Shared {
     /// All cores; empty only before the first was started.
     pub(crate) fn cores(&self) -> &[Arc<Core>] {
         self.cores.get().map_or(&[], |cores| cores)
+    }
+
+    /// What tells clients of a frontend that HTTP/3 is spoken there, if it is (RFC 7838 3).
+    pub(crate) fn alt_svc(&self, slot: usize) -> Option<HeaderValue> {
+        if !self.quic.read().contains(&slot) {
+            return None;
+        }
+        let table = self.table.load();
+        let port = table.frontend(slot)?.port.to_str().ok()?;
+        HeaderValue::try_from(format!("h3=\":{port}\"; ma=86400")).ok()
     }
 
     /// Sends a message made for each core.
@@ -57,6 +73,8 @@ pub(crate) struct Core {
     /// Client connections alone, counted for placement.
     pub(crate) clients: Arc<Registry<()>>,
     pub(crate) tunnels: Arc<Registry<TunnelOwner>>,
+    /// Where its tasks run; set before it gets its first message.
+    pub(crate) runtime: OnceLock<tokio::runtime::Handle>,
     inbox: mpsc::UnboundedSender<Message>,
 }
 
@@ -91,6 +109,12 @@ pub(crate) enum Message {
     Listen { slot: usize, socket: std::net::TcpListener },
     /// Stop accepting for this frontend, finish its requests, and end what is left of them.
     Unlisten { slot: usize, after: Duration },
+    /// Read QUIC's packets from this socket, and accept its connections for all cores.
+    ListenQuic { slot: usize, socket: std::net::UdpSocket },
+    /// Accept no more of them.
+    UnlistenQuic { slot: usize },
+    /// Serve a QUIC connection.
+    ServeQuic { slot: usize, handshake: Handshake },
     /// Serve a connection that another core accepted.
     Serve { slot: usize, tcp: std::net::TcpStream, peer: SocketAddr },
     /// Close the tunnels that belong to this, one after the other, unless it comes back.
@@ -117,6 +141,7 @@ impl Core {
             connections: Registry::new(),
             clients: Registry::new(),
             tunnels: Registry::new(),
+            runtime: OnceLock::new(),
             inbox,
         };
         (Arc::new(core), messages)

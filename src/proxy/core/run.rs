@@ -10,11 +10,11 @@ use tokio::time::MissedTickBehavior;
 use tracing::error;
 
 use crate::clock;
-use crate::conn::serve;
 use crate::conn::ticket::Order;
+use crate::conn::{http3, serve};
 use crate::core::closing::{self, Closing, When};
 use crate::core::{Core, Message, Owner, Scope};
-use crate::listen::accept;
+use crate::listen::{accept, quic};
 
 /// Starts the thread of a core.
 ///
@@ -22,6 +22,8 @@ use crate::listen::accept;
 /// If the system gives no thread or no event queue.
 pub(crate) fn spawn(core: Arc<Core>, messages: mpsc::UnboundedReceiver<Message>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Only done here, and once.
+    let _ = core.runtime.set(runtime.handle().clone());
     std::thread::Builder::new().name(format!("core-{}", core.id.index())).spawn(move || {
         let guard = EndProcess;
         runtime.block_on(Loop::new(core).run(messages));
@@ -52,6 +54,7 @@ struct Loop {
     core: Arc<Core>,
     /// Dropping one ends its accept loop.
     listening: HashMap<usize, oneshot::Sender<()>>,
+    listening_quic: HashMap<usize, oneshot::Sender<()>>,
     leaving: Vec<Leaving>,
     closing: Closing,
 }
@@ -59,7 +62,8 @@ struct Loop {
 impl Loop {
     fn new(core: Arc<Core>) -> Self {
         let closing = Closing::new(core.clone());
-        Self { core, listening: HashMap::new(), leaving: Vec::new(), closing }
+        let (listening, listening_quic) = (HashMap::new(), HashMap::new());
+        Self { core, listening, listening_quic, leaving: Vec::new(), closing }
     }
 
     /// Runs until the proxy's last handle is gone.
@@ -96,6 +100,13 @@ impl Loop {
                     }
                 });
             }
+            Message::ListenQuic { slot, socket } => {
+                let (end, ended) = oneshot::channel();
+                tokio::spawn(quic::run(self.core.clone(), slot, socket, ended));
+                self.listening_quic.insert(slot, end);
+            }
+            Message::UnlistenQuic { slot } => drop(self.listening_quic.remove(&slot)),
+            Message::ServeQuic { slot, handshake } => http3::spawn(&self.core, slot, handshake),
             Message::Serve { slot, tcp, peer } => match tokio::net::TcpStream::from_std(tcp) {
                 Ok(tcp) => serve::spawn(&self.core, slot, tcp, peer),
                 Err(error) => tracing::warn!(%error, "a connection could not change its core"),
@@ -112,6 +123,7 @@ impl Loop {
             }
             Message::Drain { within } => {
                 self.listening.clear();
+                self.listening_quic.clear();
                 self.finish_clients(None, Order::Graceful).await;
                 self.closing.all(within).await;
             }

@@ -6,3 +6,4 @@
 
 pub(crate) mod accept;
 pub(crate) mod bind;
+pub(crate) mod quic;

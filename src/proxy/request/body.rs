@@ -13,6 +13,7 @@ use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
+use tidegate_http3::Receiver;
 use tokio::time::Sleep;
 
 use crate::conn::ticket::Ticket;
@@ -31,6 +32,8 @@ pub(crate) enum BodyError {
     NotWanted,
     #[error(transparent)]
     Http2(#[from] h2::Error),
+    #[error(transparent)]
+    Http3(#[from] tidegate_http3::StreamError),
 }
 
 /// A body as it comes from a client or a member.
@@ -39,6 +42,9 @@ pub(crate) enum Inbound {
     Hyper(Incoming),
     /// The answer to a handshake over HTTP/2 that was refused.
     Http2(RecvStream),
+    /// Boxed: most bodies are not of HTTP/3.
+    Http3(Box<Receiver>),
+    Empty,
 }
 
 impl Inbound {
@@ -56,6 +62,16 @@ impl Inbound {
                 }
                 Poll::Ready(data.map(|data| data.map(Frame::data).map_err(BodyError::from)))
             }
+            Self::Http3(stream) => {
+                if let Some(data) = std::task::ready!(stream.poll_data(cx)) {
+                    return Poll::Ready(Some(data.map(Frame::data).map_err(BodyError::from)));
+                }
+                let trailers = std::task::ready!(stream.poll_trailers(cx));
+                *self = Self::Empty;
+                let trailers = trailers.map_err(BodyError::from).transpose();
+                Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)))
+            }
+            Self::Empty => Poll::Ready(None),
         }
     }
 
@@ -63,7 +79,7 @@ impl Inbound {
     pub(super) fn into_hyper(self) -> Option<Incoming> {
         match self {
             Self::Hyper(incoming) => Some(incoming),
-            Self::Http2(_) => None,
+            Self::Http2(_) | Self::Http3(_) | Self::Empty => None,
         }
     }
 
@@ -71,6 +87,8 @@ impl Inbound {
         match self {
             Self::Hyper(incoming) => incoming.is_end_stream(),
             Self::Http2(stream) => stream.is_end_stream(),
+            Self::Http3(stream) => stream.is_ended(),
+            Self::Empty => true,
         }
     }
 
@@ -78,6 +96,10 @@ impl Inbound {
         match self {
             Self::Hyper(incoming) => incoming.size_hint(),
             Self::Http2(_) => SizeHint::default(),
+            Self::Http3(stream) => {
+                stream.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
+            }
+            Self::Empty => SizeHint::with_exact(0),
         }
     }
 }

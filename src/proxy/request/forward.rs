@@ -9,7 +9,6 @@ use h2::SendStream;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
 use tidegate_model::{HostOverride, MemberVersion};
 
 use crate::conn::ticket::Order;
@@ -57,7 +56,7 @@ struct Sent {
 
 /// Does with a request what its rule says.
 pub(super) async fn forward(
-    mut request: Request<Incoming>,
+    mut request: Request<Inbound>,
     exchange: &mut Exchange,
 ) -> Result<Answer, Failure> {
     normalize::check(&mut request)?;
@@ -85,7 +84,7 @@ pub(super) async fn forward(
         websocket::admit(request.headers_mut(), web_socket)?;
         exchange.counted = Counted::at(&route.series, &web_socket.tunnels, client.peer.ip())?;
     }
-    let client_side = handshake.as_ref().map(|_| Leg::Upgrade(hyper::upgrade::on(&mut request)));
+    let client_side = handshake.as_ref().map(|_| Leg::of(&mut request));
 
     let name = tls_name(target, &request);
     let trace_id = headers::trace_id();
@@ -105,8 +104,7 @@ pub(super) async fn forward(
     let (head, incoming) = request.into_parts();
     let (client_limit, member_limit) =
         (core.shared.timeouts.body_read, target.model.settings.request_timeout);
-    let (body, upload) =
-        RequestBody::new(Inbound::Hyper(incoming), expects, client_limit, member_limit);
+    let (body, upload) = RequestBody::new(incoming, expects, client_limit, member_limit);
     exchange.upload = upload.clone();
     let mut request = Request::from_parts(head, body);
     // The HTTP library would leave out the body of a GET or HEAD that does not say its length.

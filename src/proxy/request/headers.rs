@@ -39,7 +39,7 @@ pub(super) fn rewrite<B>(
     seen: Seen,
     trace_id: HeaderValue,
 ) -> Result<(), Failure> {
-    let http2 = request.version() == Version::HTTP_2;
+    let http2 = request.version() >= Version::HTTP_2;
     *request.version_mut() = Version::HTTP_11;
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let original_url = HeaderValue::from_str(target).map_err(|_| Failure::BadTarget)?;

@@ -25,15 +25,14 @@ pub(crate) use crate::access_log::TunnelLine;
 use std::sync::Arc;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 
 use crate::conn::client::Client;
-use crate::request::body::ResponseBody;
+use crate::request::body::{Inbound, ResponseBody};
 
 /// Answers a request, by a member or by itself.
 pub(crate) async fn serve(
     client: Arc<Client>,
-    request: Request<Incoming>,
+    request: Request<Inbound>,
 ) -> Response<ResponseBody> {
     let mut exchange = Exchange::begin(client, &request);
     match forward::forward(request, &mut exchange).await {

@@ -1,7 +1,7 @@
 //! Responses on their way to the client: the member's, and our own.
 
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, LOCATION};
-use http::{HeaderValue, Response, StatusCode, Version};
+use http::header::{ALLOW, ALT_SVC, CONNECTION, CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 
 use crate::failure::Failure;
 use crate::request::body::{Inbound, ResponseBody};
@@ -32,18 +32,30 @@ pub(super) fn forwarded(
     if let Some(details) = &mut exchange.details {
         details.note_response(&head.headers);
     }
+    announce_http3(&mut head.headers, &exchange);
     exchange.responds(head.status.as_u16(), None);
     Response::from_parts(head, ResponseBody::from_member(incoming, exchange))
+}
+
+/// Tells a client where HTTP/3 is spoken (RFC 7838), in place of what the member says of itself.
+fn announce_http3(headers: &mut HeaderMap, exchange: &Exchange) {
+    if let Some(alt_svc) = &exchange.client.alt_svc {
+        headers.insert(ALT_SVC, alt_svc.clone());
+    }
 }
 
 /// An answer of our own.
 pub(super) fn failed(failure: Failure, mut exchange: Exchange) -> Response<ResponseBody> {
     let closes = failure.ends_connection() || exchange.client.core.closing();
+    let alt_svc = exchange.client.alt_svc.clone();
     exchange.responds(failure.status(), Some(failure));
     let mut response = Response::new(ResponseBody::own(failure.text(), exchange));
     *response.status_mut() = failure.status_code();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if let Some(alt_svc) = alt_svc {
+        headers.insert(ALT_SVC, alt_svc);
+    }
     if failure == Failure::BadMethod {
         let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         headers.insert(ALLOW, allowed);

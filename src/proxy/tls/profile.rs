@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use quinn::crypto::rustls::QuicServerConfig;
 use rustls::ServerConfig;
 use rustls::server::{
     ClientHello, ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache,
@@ -23,6 +25,7 @@ const SESSIONS: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Profile {
     config: Arc<ServerConfig>,
+    quic: Arc<quinn::ServerConfig>,
     sessions: Arc<dyn StoresServerSessions>,
     tickets: Arc<dyn ProducesTickets>,
     pub(super) keys: Vec<(Arc<Certificate>, Arc<CertifiedKey>)>,
@@ -74,13 +77,45 @@ impl Profile {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.session_storage = sessions.clone();
         config.ticketer = tickets.clone();
-        Ok(Self { config: Arc::new(config), sessions, tickets, keys })
+        let mut quic = config.clone();
+        quic.alpn_protocols = vec![b"h3".to_vec()];
+        let quic = QuicServerConfig::try_from(quic)
+            .map_err(|error| rustls::Error::General(error.to_string()))?;
+        Ok(Self {
+            config: Arc::new(config),
+            quic: Arc::new(transport(quic)),
+            sessions,
+            tickets,
+            keys,
+        })
+    }
+
+    /// What a handshake of QUIC is made with.
+    pub(crate) fn quic(&self) -> Arc<quinn::ServerConfig> {
+        self.quic.clone()
     }
 
     /// What a handshake is made with.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
         self.config.clone()
     }
+}
+
+/// How QUIC is spoken: windows as over HTTP/2, and a packet now and then for as long as a tunnel may
+/// be idle, so that neither side nor a translator of addresses on the way forgets it.
+fn transport(crypto: QuicServerConfig) -> quinn::ServerConfig {
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+    let mut transport = quinn::TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(400_u32.into())
+        .max_concurrent_uni_streams(16_u32.into())
+        .stream_receive_window((256_u32 * 1024).into())
+        .receive_window((4096_u32 * 1024).into())
+        .send_window(1024 * 1024)
+        .keep_alive_interval(Some(Duration::from_secs(20)))
+        .max_idle_timeout(quinn::IdleTimeout::try_from(Duration::from_secs(60)).ok());
+    config.transport_config(Arc::new(transport));
+    config
 }
 
 /// The key in a form that can sign; one that is known already is not parsed again.

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{Request, StatusCode};
 use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
 use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
 
+use crate::conn::http3::Later;
 use crate::conn::io::{Io, Stream};
 use crate::conn::ticket::Ticket;
 use crate::core::{Pace, Scope, TunnelOwner};
@@ -72,14 +74,26 @@ pub(crate) enum Leg {
     Upgrade(OnUpgrade),
     /// Ours already.
     Stream(Io),
+    /// A stream of HTTP/3, given when the answer to the handshake is written.
+    Later(oneshot::Receiver<Io>),
 }
 
 impl Leg {
+    /// The client's side of a handshake.
+    pub(crate) fn of<B>(request: &mut Request<B>) -> Self {
+        let later = request.extensions_mut().remove::<Later>();
+        match later.and_then(|later| later.take()) {
+            Some(later) => Self::Later(later),
+            None => Self::Upgrade(hyper::upgrade::on(request)),
+        }
+    }
+
     /// Waits until it is ours.
     async fn take(self) -> Option<Side> {
         match self {
             Self::Upgrade(upgrade) => Some(take_out(upgrade.await.ok()?)),
             Self::Stream(io) => Some((io, Direction::starting_with(&[]))),
+            Self::Later(io) => Some((io.await.ok()?, Direction::starting_with(&[]))),
         }
     }
 }
