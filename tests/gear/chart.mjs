@@ -406,7 +406,8 @@ const checks = {
     assert.equal(all.PodDisruptionBudget.spec.minAvailable, '50%');
     assert.equal(all.PodDisruptionBudget.spec.maxUnavailable, undefined);
     const [traffic, admin] = all.NetworkPolicy.spec.ingress;
-    assert.deepEqual(traffic, { ports: [{ protocol: 'TCP', port: 30000, endPort: 30999 }] });
+    const ports = ['TCP', 'UDP'].map((protocol) => ({ protocol, port: 30000, endPort: 30999 }));
+    assert.deepEqual(traffic, { ports });
     assert.deepEqual(admin, { ports: [{ protocol: 'TCP', port: 'admin' }], from: MANY.networkPolicy.adminFrom });
     assert.equal(all.ServiceMonitor.metadata.labels.release, 'prometheus');
     assert.deepEqual(pod.topologySpreadConstraints, [

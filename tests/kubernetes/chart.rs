@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::clients::{echoes, shows};
+use crate::clients::{echoes, shows, speaks_http3};
 use crate::cluster::{PEACE, script};
 use crate::empty::{EmptyCluster, HOST};
 use crate::gateway::until;
@@ -250,6 +250,7 @@ async fn from_an_empty_cluster_to_an_empty_cluster() {
     replicas_share_keys(&cluster).await;
     an_ingress(&cluster).await;
     an_upgrade(&cluster, web).await;
+    http3_through_a_service(&cluster).await;
     on_the_nodes_network(&cluster).await;
 
     // The chart's rights are enough.
@@ -311,8 +312,8 @@ async fn a_member_is_terminating(cluster: &EmptyCluster, web: SocketAddr) {
     load.end("the end of a member").await;
 }
 
-/// A client of one replica is known to the other: by its TLS session, and by its cookie.
-async fn replicas_share_keys(cluster: &EmptyCluster) {
+/// A gateway with TLS and affinity; its certificate, and where it is.
+async fn a_shop(cluster: &EmptyCluster) -> ((String, String), SocketAddr) {
     let certificate = peers::certificate(&["shop.example"]);
     cluster.apply(&crate::fixture::secret("shop", &certificate));
     let mut gateway = crate::fixture::gateway("tidegate", "shop", "chat");
@@ -325,7 +326,13 @@ async fn replicas_share_keys(cluster: &EmptyCluster) {
     pool["backendAddresses"][0]["service"]["port"] = json!(8080);
     gateway["spec"]["backendHttpSettingsCollection"][0]["cookieBasedAffinity"] = json!("Enabled");
     cluster.apply(&gateway);
-    address_of(cluster, "shop", "2/2").await;
+    let address = address_of(cluster, "shop", "2/2").await;
+    (certificate, SocketAddr::new(address, 443))
+}
+
+/// A client of one replica is known to the other: by its TLS session, and by its cookie.
+async fn replicas_share_keys(cluster: &EmptyCluster) {
+    let (certificate, _) = a_shop(cluster).await;
     cluster.until(&format!("secret tidegate-shared-keys -n {SYSTEM}"), |_| true).await;
 
     let services = cluster.items(&format!("services -n {SYSTEM} -l tidegate.dev/class=tidegate"));
@@ -492,7 +499,7 @@ async fn an_upgrade(cluster: &EmptyCluster, web: SocketAddr) {
     let load = Load::on(web);
     let mut sockets = Sockets::open(web, 50).await;
     let before = cluster.pods(SYSTEM, OUR_PODS);
-    upgrade("log.level=debug");
+    upgrade("log.level=debug,http3=enabled");
     let after = cluster.pods(SYSTEM, OUR_PODS);
     assert!(after.iter().all(|pod| !before.contains(pod)), "{before:?} {after:?}");
     until("the sockets of the old pods are told", async || sockets.alive() == 0).await;
@@ -500,6 +507,18 @@ async fn an_upgrade(cluster: &EmptyCluster, web: SocketAddr) {
     assert!(codes.len() == 50 && codes.iter().all(|code| *code == Some(1012)), "{codes:?}");
     old_pods_are_gone().await;
     load.end("an upgrade").await;
+}
+
+/// What an upgrade has allowed: Services have HTTPS ports over UDP as well, and clients are told.
+async fn http3_through_a_service(cluster: &EmptyCluster) {
+    let (certificate, shop) = a_shop(cluster).await;
+    until("HTTP/3 is spoken", async || speaks_http3(shop, &certificate.0, "shop.example").await)
+        .await;
+    let mut io = peers::tls(shop, &certificate.0, "shop.example").await;
+    io.write_all(b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n").await.unwrap();
+    let response = peers::read_response(&mut io).await;
+    assert_eq!(peers::header(&response, "alt-svc"), Some("h3=\":443\"; ma=86400"));
+    cluster.shell("kubectl delete applicationgateway shop");
 }
 
 /// On the nodes' network there are no Services: gateways have the nodes' ports and addresses.

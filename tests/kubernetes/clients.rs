@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use rustls_pki_types::CertificateDer;
@@ -23,6 +24,14 @@ pub async fn shows(address: SocketAddr, chain: &str, name: &str) -> bool {
     let Ok(tcp) = TcpStream::connect(address).await else { return false };
     let name = rustls_pki_types::ServerName::try_from(name.to_owned()).unwrap();
     tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.is_ok()
+}
+
+/// Whether HTTP/3 is spoken there, with this very certificate for a name.
+pub async fn speaks_http3(address: SocketAddr, chain: &str, name: &str) -> bool {
+    let endpoint = crate::quic::endpoint(chain);
+    let Ok(connecting) = endpoint.connect(address, name) else { return false };
+    // A port that nobody has answers nothing at all.
+    matches!(tokio::time::timeout(Duration::from_secs(2), connecting).await, Ok(Ok(_)))
 }
 
 /// Sends a text and waits for its echo.

@@ -20,6 +20,8 @@ mod held;
 mod latency;
 #[path = "../product/peers.rs"]
 mod peers;
+#[path = "../product/quic.rs"]
+mod quic;
 mod references;
 mod replica;
 mod statuses;

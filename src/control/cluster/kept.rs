@@ -42,6 +42,10 @@ impl KeptService {
         let spec = service.spec.unwrap_or_default();
         let port = |port: &k8s_openapi::api::core::v1::ServicePort| {
             let Some(IntOrString::Int(target)) = port.target_port else { return None };
+            // What is there over UDP is there over TCP too.
+            if port.protocol.as_deref() == Some("UDP") {
+                return None;
+            }
             Some((u16::try_from(port.port).ok()?, u16::try_from(target).ok()?))
         };
         let balancer = service.status.and_then(|status| status.load_balancer);

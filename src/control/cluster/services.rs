@@ -12,7 +12,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use tidegate_model::ObjectName;
 
-use crate::api::ApplicationGatewaySpec;
+use crate::api::{ApplicationGatewaySpec, Protocol};
 use crate::cluster::kept::{self, KeptService};
 
 /// What all Services that Tidegate keeps have in common.
@@ -30,6 +30,8 @@ pub struct ServiceTemplate {
     pub selector: BTreeMap<String, String>,
     /// Ports of our pods that may be given to frontends.
     pub ports: RangeInclusive<u16>,
+    /// Whether HTTP/3 is spoken, for which HTTPS ports are needed over UDP as well.
+    pub http3: bool,
 }
 
 /// A frontend that is to have a Service.
@@ -38,6 +40,8 @@ pub(super) struct Wanted {
     pub(super) gateway: ObjectName,
     pub(super) frontend: Box<str>,
     pub(super) ports: BTreeSet<u16>,
+    /// Those on which HTTPS is spoken.
+    pub(super) https: BTreeSet<u16>,
     pub(super) annotations: BTreeMap<String, String>,
     /// The address to ask the load balancer for.
     pub(super) address: Option<IpAddr>,
@@ -59,18 +63,24 @@ pub(super) fn wanted(gateway: &ObjectName, spec: &ApplicationGatewaySpec) -> Vec
             None => continue,
         };
         let frontend: Box<str> = configuration.map_or("", |its| its.name.as_str()).into();
-        match found.iter_mut().find(|wanted| wanted.frontend == frontend) {
-            Some(wanted) => drop(wanted.ports.insert(port)),
-            None => found.push(Wanted {
+        let index = found.iter().position(|wanted| wanted.frontend == frontend);
+        let index = index.unwrap_or_else(|| {
+            found.push(Wanted {
                 gateway: gateway.clone(),
                 frontend,
-                ports: BTreeSet::from([port]),
+                ports: BTreeSet::new(),
+                https: BTreeSet::new(),
                 annotations: configuration
                     .map(|c| c.service_annotations.clone())
                     .unwrap_or_default(),
                 address: configuration
                     .and_then(|its| its.private_ip_address.as_ref()?.parse().ok()),
-            }),
+            });
+            found.len() - 1
+        });
+        found[index].ports.insert(port);
+        if listener.protocol == Protocol::Https {
+            found[index].https.insert(port);
         }
     }
     found
@@ -194,12 +204,14 @@ fn manifest(
     annotations.extend(frontend.annotations.clone());
     annotations.insert(kept::GATEWAY.into(), frontend.gateway.to_string());
     annotations.insert(kept::FRONTEND.into(), frontend.frontend.to_string());
-    let ports: Vec<Value> = ports
-        .iter()
-        .map(|(port, target)| {
-            json!({"name": format!("p{port}"), "port": port, "targetPort": target, "protocol": "TCP"})
-        })
-        .collect();
+    let over_tcp = ports.iter().map(|(port, target)| {
+        json!({"name": format!("p{port}"), "port": port, "targetPort": target, "protocol": "TCP"})
+    });
+    let is_quic = |port: &u16| template.http3 && frontend.https.contains(port);
+    let over_udp = ports.iter().filter(|(port, _)| is_quic(port)).map(|(port, target)| {
+        json!({"name": format!("q{port}"), "port": port, "targetPort": target, "protocol": "UDP"})
+    });
+    let ports: Vec<Value> = over_tcp.chain(over_udp).collect();
     let mut spec = json!({
         "type": template.kind,
         "selector": template.selector,
@@ -245,6 +257,7 @@ mod tests {
             external_traffic_policy: "Local".into(),
             selector: BTreeMap::from([("app".into(), "tidegate".into())]),
             ports: 20000..=20003,
+            http3: false,
         }
     }
 
@@ -253,6 +266,7 @@ mod tests {
             gateway: ObjectName::new("n", name),
             frontend: "public".into(),
             ports: ports.iter().copied().collect(),
+            https: ports.iter().copied().filter(|port| *port == 443).collect(),
             annotations: BTreeMap::new(),
             address: None,
         }
@@ -291,6 +305,23 @@ mod tests {
         assert_eq!(planned(&wanted, &second).starved, [ObjectName::new("n", "c")]);
         let gone = planned(&wanted[1..2], &second);
         assert_eq!(gone.delete.len(), 1);
+    }
+
+    #[test]
+    fn https_ports_are_there_over_udp_as_well_with_http3_alone() {
+        let wanted = [frontend("a", &[80, 443])];
+        let without = carried_out(&planned(&wanted, &[]), vec![]);
+        let template = ServiceTemplate { http3: true, ..template() };
+        let plan = plan(&wanted, without.iter(), &template, "tidegate", None);
+        let spec = &plan.apply[0].1["spec"];
+        let ports: Vec<_> = (spec["ports"].as_array().unwrap().iter())
+            .map(|its| (its["port"].as_u64().unwrap(), its["protocol"].as_str().unwrap()))
+            .collect();
+        assert_eq!(ports, [(80, "TCP"), (443, "TCP"), (443, "UDP")]);
+        assert_eq!(spec["ports"][1]["targetPort"], spec["ports"][2]["targetPort"]);
+        // Which port is whose has not changed.
+        let with = carried_out(&plan, without.clone());
+        assert_eq!(with[0].ports, without[0].ports);
     }
 
     #[test]

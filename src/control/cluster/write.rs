@@ -44,6 +44,7 @@ impl Leader {
                 gateway: self.ingress_gateway.clone(),
                 frontend: "".into(),
                 ports: judged.ingress_ports.clone(),
+                https: judged.ingress_ports.iter().copied().filter(|port| *port == 443).collect(),
                 annotations: BTreeMap::new(),
                 address: None,
             });
