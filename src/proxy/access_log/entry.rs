@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use tidegate_model::ObjectName;
 
+use crate::tls::{ClientCertificate, Verification};
 use crate::tunnel::{Side, TunnelEnd};
 
 /// What was agreed in a client's TLS handshake.
@@ -58,6 +59,9 @@ pub(crate) struct Entry<'a> {
     pub(crate) took: Duration,
     pub(crate) transaction_id: &'a str,
     pub(crate) tls: Option<TlsInfo>,
+    /// What the listener asked of the client's certificate came to.
+    pub(crate) verification: Verification,
+    pub(crate) certificate: Option<&'a ClientCertificate>,
     /// The member that answered, or should have.
     pub(crate) server: Option<SocketAddr>,
     pub(crate) server_status: Option<u16>,
@@ -107,6 +111,9 @@ struct Properties<'a> {
     ssl_enabled: &'static str,
     ssl_cipher: Option<&'static str>,
     ssl_protocol: Option<&'static str>,
+    ssl_client_verify: &'static str,
+    ssl_client_certificate_fingerprint: Option<&'a str>,
+    ssl_client_certificate_issuer_name: Option<&'a str>,
     server_routed: Option<SocketAddr>,
     server_status: Option<u16>,
     /// In seconds.
@@ -153,6 +160,9 @@ impl Entry<'_> {
                 ssl_enabled: if self.tls.is_some() { "on" } else { "off" },
                 ssl_cipher: self.tls.map(|tls| tls.cipher),
                 ssl_protocol: self.tls.map(|tls| tls.protocol),
+                ssl_client_verify: self.verification.as_str(),
+                ssl_client_certificate_fingerprint: self.certificate.map(|c| &*c.fingerprint),
+                ssl_client_certificate_issuer_name: self.certificate.map(|c| &*c.issuer),
                 server_routed: self.server,
                 server_status: self.server_status,
                 server_response_latency: self.server_latency.map(seconds),
@@ -207,6 +217,8 @@ mod tests {
             took: Duration::from_millis(1500),
             transaction_id: "0123",
             tls: Some(TlsInfo { protocol: "TLSv1_3", cipher: "C" }),
+            verification: Verification::None,
+            certificate: None,
             server: Some(SocketAddr::from(([10, 0, 0, 2], 80))),
             server_status: Some(101),
             server_latency: Some(Duration::from_micros(1234)),
@@ -238,6 +250,8 @@ mod tests {
             ("serverRouted", serde_json::json!("10.0.0.2:80")),
             ("serverResponseLatency", serde_json::json!(0.001234)),
             ("sslEnabled", serde_json::json!("on")),
+            ("sslClientVerify", serde_json::json!("NONE")),
+            ("sslClientCertificateFingerprint", serde_json::Value::Null),
             ("tunnelEnd", serde_json::json!("clientClosed")),
             ("closeCode", serde_json::json!(1000)),
             ("closedBy", serde_json::json!("client")),

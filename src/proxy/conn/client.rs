@@ -9,6 +9,7 @@ use http::HeaderValue;
 use crate::access_log::TlsInfo;
 use crate::conn::ticket::Ticket;
 use crate::core::Core;
+use crate::tls::{Agreed, ClientCertificate};
 
 /// What is spoken on a client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,9 @@ pub(crate) struct Client {
     pub(crate) forwarded_for: HeaderValue,
     /// What was agreed in the handshake.
     pub(crate) tls: Option<TlsInfo>,
+    /// What it showed, where it was asked for a certificate. How it was judged is another question
+    /// for each listener: see the exchange.
+    pub(crate) certificate: Option<Arc<ClientCertificate>>,
     /// Its deadline and orders.
     pub(crate) ticket: Arc<Ticket>,
     version: Version,
@@ -56,19 +60,32 @@ impl Client {
         core: Arc<Core>,
         slot: usize,
         peer: SocketAddr,
-        tls: Option<TlsInfo>,
+        agreed: Option<Agreed>,
         version: Version,
         ticket: Arc<Ticket>,
     ) -> Self {
         let text = peer.to_string();
         let forwarded_for =
             HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        let (tls, certificate) =
+            agreed.map_or((None, None), |agreed| (Some(agreed.info), agreed.certificate));
         let alt_svc = match version {
             Version::Http3 => None,
             _ => tls.and_then(|_| core.shared.alt_svc(slot)),
         };
         let serving = AtomicU32::new(0);
-        Self { core, slot, peer, forwarded_for, tls, ticket, version, alt_svc, serving }
+        Self {
+            core,
+            slot,
+            peer,
+            forwarded_for,
+            tls,
+            certificate,
+            ticket,
+            version,
+            alt_svc,
+            serving,
+        }
     }
 
     /// A request began: no deadline runs while one is served.

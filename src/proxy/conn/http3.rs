@@ -12,6 +12,7 @@ use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use hyper::ext::Protocol;
 use parking_lot::Mutex;
+use rustls_pki_types::CertificateDer;
 use tidegate_http3::{Incoming, Limits, Receiver, RequestError, Sender, Tunnel, code};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -23,6 +24,7 @@ use crate::conn::ticket::{Order, Ticket};
 use crate::core::{Core, Owner};
 use crate::request;
 use crate::request::body::{Inbound, ResponseBody};
+use crate::tls::{Agreed, ClientCertificate};
 
 /// The stream that a handshake came on, for the tunnel that it may become: there once the answer is
 /// written. In a request's extensions, which want to be cloned.
@@ -64,12 +66,19 @@ async fn connection(core: Arc<Core>, slot: usize, handshake: Handshake) {
     ticket.disarm();
     process.tls_handshake(core.id, matches!(connected, Some(Ok(_))), started.elapsed());
     if let Some(Ok(quic)) = connected {
-        let info = TlsInfo { protocol: "TLSv1_3", cipher: "QUIC" };
-        let client =
-            Client::new(core.clone(), slot, peer, Some(info), Version::Http3, ticket.clone());
+        let agreed = Some(agreed(&quic));
+        let client = Client::new(core.clone(), slot, peer, agreed, Version::Http3, ticket.clone());
         requests(Arc::new(client), quic).await;
     }
     core.shared.metrics.process().connection_closed(core.id);
+}
+
+/// What the handshake came to.
+fn agreed(quic: &quinn::Connection) -> Agreed {
+    let shown = quic.peer_identity().and_then(|shown| shown.downcast().ok());
+    let shown: Option<Box<Vec<CertificateDer<'static>>>> = shown;
+    let certificate = shown.and_then(|chain| ClientCertificate::read(&chain)).map(Arc::new);
+    Agreed { info: TlsInfo { protocol: "TLSv1_3", cipher: "QUIC" }, certificate }
 }
 
 /// Takes requests until the client leaves, or it is told to.

@@ -22,6 +22,7 @@ use crate::conn::ticket::{Order, Ticket};
 use crate::core::{Core, Owner};
 use crate::request;
 use crate::request::body::Inbound;
+use crate::tls::{Agreed, ClientCertificate};
 
 /// The longest head of a request: 32 KiB, as Application Gateway has it.
 pub(super) const HEAD_LIMIT: usize = 32 * 1024;
@@ -72,10 +73,11 @@ async fn connection(core: Arc<Core>, slot: usize, tcp: TcpStream, peer: SocketAd
         Some(config) => {
             ticket.arm(core.shared.timeouts.handshake);
             // Boxed: the handshake's state is large and short-lived.
-            if let Some((tls, info, http2)) = Box::pin(handshake(&core, config, tcp, &ticket)).await
+            if let Some((tls, agreed, http2)) =
+                Box::pin(handshake(&core, config, tcp, &ticket)).await
             {
                 let version = if http2 { Version::Http2 } else { Version::Http1 };
-                let client = Client::new(core.clone(), slot, peer, Some(info), version, ticket);
+                let client = Client::new(core.clone(), slot, peer, Some(agreed), version, ticket);
                 if http2 {
                     Box::pin(self::http2(client, tls)).await;
                 } else {
@@ -96,7 +98,7 @@ async fn handshake(
     config: Arc<rustls::ServerConfig>,
     mut tcp: TcpStream,
     ticket: &Ticket,
-) -> Option<(Io, TlsInfo, bool)> {
+) -> Option<(Io, Agreed, bool)> {
     // A look before TLS answers in its own way: a person who forgot the `s` gets a sentence.
     let mut first = [0];
     let looked = unless_ended(ticket, pin!(tcp.peek(&mut first))).await?;
@@ -121,7 +123,9 @@ async fn handshake(
             .and_then(|suite| suite.suite().as_str())
             .unwrap_or("unknown"),
     };
-    Some((Io::Tls(Box::new(tls.into())), info, http2))
+    let certificate = session.peer_certificates().and_then(ClientCertificate::read).map(Arc::new);
+    let agreed = Agreed { info, certificate };
+    Some((Io::Tls(Box::new(tls.into())), agreed, http2))
 }
 
 /// Waits for something, or for the order to end.

@@ -16,6 +16,7 @@ use crate::member::{Connection, Lease, Member};
 use crate::metrics::{HandshakeFailure, RuleSeries};
 use crate::request::body::Upload;
 use crate::table::Route;
+use crate::tls::{ClientCertificate, Verification};
 use crate::tunnel::Counted;
 
 /// One request and its response.
@@ -30,6 +31,9 @@ pub(crate) struct Exchange {
     pub(super) lease: Option<Lease>,
     pub(super) upload: Option<Arc<Upload>>,
     pub(super) websocket: bool,
+    /// How the listener judged the client's certificate. `None` has rewrites see no certificate.
+    #[allow(dead_code, reason = "rewrites read it")]
+    pub(super) verification: Verification,
     /// Of a handshake: its place among the tunnels.
     pub(super) counted: Counted,
     status: u16,
@@ -63,6 +67,8 @@ pub(crate) struct Details {
     pub(super) content_type: Option<HeaderValue>,
     pub(super) trace_id: Option<HeaderValue>,
     tls: Option<TlsInfo>,
+    pub(super) verification: Verification,
+    certificate: Option<Arc<ClientCertificate>>,
     peer: SocketAddr,
 }
 
@@ -82,6 +88,8 @@ impl Details {
             content_type: None,
             trace_id: None,
             tls: client.tls,
+            verification: Verification::None,
+            certificate: client.certificate.clone(),
             peer: client.peer,
         }
     }
@@ -116,6 +124,8 @@ impl Details {
             took: end.took,
             transaction_id: text(&self.trace_id).as_deref().unwrap_or(""),
             tls: self.tls,
+            verification: self.verification,
+            certificate: self.certificate.as_deref(),
             server: end.member.map(|member| member.address),
             server_status: end.served.status,
             server_latency: end.served.latency,
@@ -181,6 +191,7 @@ impl Exchange {
             lease: None,
             upload: None,
             websocket: false,
+            verification: Verification::None,
             counted: Counted::default(),
             status: 0,
             failure: None,
