@@ -13,8 +13,9 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
+use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
-use tidegate_model::{Certificate, MemberState, ObjectName, TrustedRoots};
+use tidegate_model::{Certificate, MemberState, ObjectName, RevocationLists, TrustedRoots};
 
 use crate::api::ApplicationGateway;
 use crate::grants::Grant;
@@ -34,6 +35,8 @@ pub(crate) struct Resources {
     pub(crate) names: Arc<HashMap<String, Resolution>>,
     /// Who may refer into a namespace from another one.
     pub(crate) grants: HashMap<Box<str>, Vec<Grant>>,
+    /// The time, in seconds since 1970, as of which certificates are looked at.
+    pub(crate) now: i64,
     /// Whether a pool may name a Service that is an alias for a name outside.
     pub(crate) allow_external_name: bool,
 }
@@ -87,6 +90,8 @@ pub(crate) struct Secret {
     pub(crate) certificate: Part<Certificate>,
     /// `ca.crt`, else `tls.crt`.
     pub(crate) roots: Part<TrustedRoots>,
+    /// `ca.crl`.
+    pub(crate) revocation: Part<RevocationLists>,
 }
 
 /// Something that a Secret holds.
@@ -162,10 +167,16 @@ impl Secret {
             (None, Some(_)) => Some(Err("it has tls.key but no tls.crt".to_owned())),
             (Some(chain), Some(key)) => Some(read_certificate(name, chain, key)),
         };
-        let roots = fields.get("ca.crt").or(chain).map(|text| {
-            TrustedRoots::from_pem(text).map(Arc::new).map_err(|error| error.to_string())
+        let roots = fields.get("ca.crt").or(chain).map(|text| read_roots(text));
+        let revocation = fields.get("ca.crl").map(|bytes| {
+            let read = RevocationLists::read(bytes);
+            read.map(Arc::new).map_err(|error| format!("its ca.crl cannot be read: {error}"))
         });
-        Self { certificate: Part::new(certificate), roots: Part::new(roots) }
+        Self {
+            certificate: Part::new(certificate),
+            roots: Part::new(roots),
+            revocation: Part::new(revocation),
+        }
     }
 
     /// This version, with what the last one has in place of what is wrong.
@@ -173,13 +184,28 @@ impl Secret {
         Self {
             certificate: self.certificate.or_last_good(&last.certificate),
             roots: self.roots.or_last_good(&last.roots),
+            revocation: self.revocation.or_last_good(&last.revocation),
         }
     }
 
     /// What is wrong in it.
     pub(crate) fn fault(&self) -> Option<&str> {
-        self.certificate.fault().or(self.roots.fault())
+        self.certificate.fault().or(self.roots.fault()).or(self.revocation.fault())
     }
+}
+
+/// Authorities, each of which can be one: a single wrong one would be found by the data plane alone.
+pub(crate) fn read_roots(text: &[u8]) -> Result<Arc<TrustedRoots>, String> {
+    let roots = TrustedRoots::from_pem(text).map_err(|error| error.to_string())?;
+    let mut store = RootCertStore::empty();
+    for (index, certificate) in roots.certificates().iter().enumerate() {
+        let number = index + 1;
+        let wrong = |error: rustls::Error| {
+            format!("certificate {number} is not one of an authority: {error}")
+        };
+        store.add(certificate.clone()).map_err(wrong)?;
+    }
+    Ok(Arc::new(roots))
 }
 
 fn read_certificate(

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tidegate_model::{ObjectName, Snapshot};
 use tokio::sync::watch;
@@ -25,6 +25,8 @@ pub const INGRESS_CONTROLLER: &str = "tidegate.dev/ingress-controller";
 const FIRST_NAMES: Duration = Duration::from_secs(3);
 /// How long after its last write a file that was not closed is read.
 const SETTLE: Duration = Duration::from_millis(100);
+/// How often certificates are looked at that may be about to expire.
+pub(crate) const EXPIRY: Duration = Duration::from_secs(3600);
 /// How often files are looked at when they cannot be watched.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -142,6 +144,7 @@ impl Standalone {
     async fn run(mut self, mut watch: Watch, updates: watch::Sender<Arc<Update>>) {
         let mut names = self.dns.changes();
         let mut look_at: Option<Instant> = None;
+        let mut hourly = tokio::time::interval(EXPIRY);
         loop {
             // Without watches the clock has to do.
             let poll = (!watch.works()).then(|| Instant::now() + LOOK);
@@ -155,6 +158,7 @@ impl Standalone {
                     }
                 }
                 _ = names.changed() => {}
+                _ = hourly.tick() => {}
                 () = sleep_until(due) => {}
             }
             watch.drain();
@@ -185,6 +189,7 @@ impl Standalone {
     fn update(&mut self) -> Update {
         let (mut resources, mut problems) = self.files.resources();
         resources.names = self.dns.answers();
+        resources.now = now();
         let outcome = self.translator.translate(&resources);
         problems.extend(to_problems(&resources, &outcome.findings));
         problems.sort();
@@ -192,6 +197,12 @@ impl Standalone {
         let Outcome { snapshot, gateways, ingresses, .. } = outcome;
         Update { number: 0, snapshot, problems, gateways, ingresses }
     }
+}
+
+/// The time in seconds since 1970.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 async fn sleep_until(due: Option<Instant>) {

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// A certificate chain with its private key, both in DER.
 ///
@@ -16,6 +17,7 @@ pub struct Certificate {
     pub name: Box<str>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    expires: i64,
 }
 
 /// Why PEM text is no certificate.
@@ -27,6 +29,12 @@ pub enum CertificateError {
     /// No private key block.
     #[error("no PRIVATE KEY block in the PEM text")]
     NoKey,
+    /// A block that is no certificate.
+    #[error("its first block is not an X.509 certificate")]
+    NotX509,
+    /// No `X509 CRL` block.
+    #[error("no X509 CRL block in the PEM text")]
+    NoList,
     /// Text that is not PEM.
     #[error("not PEM: {0}")]
     NotPem(String),
@@ -50,7 +58,8 @@ impl Certificate {
         let chain = read_chain(chain)?;
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|error| CertificateError::from_pem(error, CertificateError::NoKey))?;
-        Ok(Self { name: name.into(), chain, key })
+        let expires = chain.first().and_then(expires).ok_or(CertificateError::NotX509)?;
+        Ok(Self { name: name.into(), chain, key, expires })
     }
 
     /// The chain, leaf first; never empty.
@@ -58,9 +67,28 @@ impl Certificate {
         &self.chain
     }
 
+    /// The first second in which it is not valid any more, counted from 1970.
+    pub fn expires(&self) -> i64 {
+        self.expires
+    }
+
     /// The private key.
     pub fn key(&self) -> &PrivateKeyDer<'static> {
         &self.key
+    }
+}
+
+fn expires(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    // The last second is a valid one (RFC 5280 4.1.2.5).
+    Some(certificate.validity().not_after.timestamp().saturating_add(1))
+}
+
+impl Eq for Certificate {}
+
+impl Hash for Certificate {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.name, &self.chain).hash(state);
     }
 }
 
@@ -121,6 +149,20 @@ fn read_chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateEr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_known_when_a_certificate_expires() {
+        let mut params = rcgen::CertificateParams::new(["a.example".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2030, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = params.self_signed(&key).unwrap();
+        let read = |chain: &str| {
+            Certificate::from_pem("app", chain.as_bytes(), key.serialize_pem().as_bytes())
+        };
+        assert_eq!(read(&made.pem()).unwrap().expires(), 1_893_456_001);
+        let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert_eq!(read(junk).unwrap_err(), CertificateError::NotX509);
+    }
 
     #[test]
     fn a_chain_and_its_key_are_read_and_the_key_is_never_shown() {

@@ -93,7 +93,7 @@ impl Frontend {
                     address,
                 });
             }
-            if protocol == Protocol::Https && listener.certificate.is_none() {
+            if protocol == Protocol::Https && listener.tls.is_none() {
                 return Err(FrontendError::NoCertificate { listener: listener.name.clone() });
             }
         }

@@ -20,6 +20,7 @@ mod path;
 mod pool;
 mod probe;
 mod settings;
+mod tls;
 mod websocket;
 
 pub use action::{Action, Leaf, PathMap, PathRule, Redirect, RedirectStatus};
@@ -35,6 +36,9 @@ pub use probe::{
     BodyMatchError, Probe, ProbeHost, ProbeKind, ProbeMatch, StatusRange, StatusRangeError,
 };
 pub use settings::{BackendTls, HostOverride, LoadDistribution, Settings, Target, Trust};
+pub use tls::{
+    CipherSuite, ClientAuth, ListenerTls, NothingOffered, RevocationLists, TlsPolicy, TlsVersion,
+};
 pub use websocket::{
     Lifetime, MemberVersion, MessageLimits, OriginPattern, OriginPatternError, Ping, Rebalance,
     TcpOptions, TunnelLimits, WebSocket,

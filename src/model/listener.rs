@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::{Action, Certificate, HostPattern};
+use crate::{Action, HostPattern, ListenerTls};
 
 /// What is spoken on a connection, by clients or to members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -34,8 +34,8 @@ pub struct Listener {
     pub protocol: Protocol,
     /// The hosts that it takes; empty for a basic listener, which takes any.
     pub hosts: Vec<HostPattern>,
-    /// The certificate it shows; present on every HTTPS listener.
-    pub certificate: Option<Arc<Certificate>>,
+    /// How it speaks TLS; present on every HTTPS listener.
+    pub tls: Option<Arc<ListenerTls>>,
     /// The rule that its requests follow.
     pub rule: Rule,
 }

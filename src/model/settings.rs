@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{CookieName, Hostname, Pool, Probe, Protocol, TrustedRoots, WebSocket};
+use crate::{Certificate, CookieName, Hostname, Pool, Probe, Protocol, TrustedRoots, WebSocket};
 
 /// A pool with the settings it is used with: what is probed and balanced over.
 ///
@@ -73,17 +73,34 @@ pub enum HostOverride {
 }
 
 /// How the certificate of a member is judged.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BackendTls {
-    /// The authorities that may have signed it.
+    /// Who may have signed it.
     pub trust: Trust,
+    /// The name that members are asked for, in place of the one that follows from the `Host`.
+    pub server_name: Option<Hostname>,
+    /// Whether the certificate has to be for that name.
+    pub checks_name: bool,
+    /// What members are shown that ask for a certificate.
+    pub identity: Option<Arc<Certificate>>,
 }
 
-/// Authorities that may sign certificates of members.
-#[derive(Clone, Debug, PartialEq)]
+impl BackendTls {
+    /// Members are judged by `trust` and by their name, and shown nothing.
+    pub fn trusting(trust: Trust) -> Self {
+        Self { trust, server_name: None, checks_name: true, identity: None }
+    }
+}
+
+/// Which certificates of members are taken.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Trust {
     /// The well-known authorities of the web.
     WellKnown,
     /// These and no other.
     Roots(Arc<TrustedRoots>),
+    /// Exactly these certificates, whoever signed them and however old they are.
+    Pinned(Arc<TrustedRoots>),
+    /// Any, of any age: only that the member has its key is proved.
+    Anyone,
 }

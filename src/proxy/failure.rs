@@ -25,6 +25,12 @@ pub(crate) enum Failure {
     UpgradeWithBody,
     /// A handshake whose key is no key, to a member that speaks another version of HTTP.
     BadKey,
+    /// The listener wants a certificate, and the client showed none.
+    NoCertificate,
+    /// The certificate that the client showed is not one that the listener takes.
+    BadCertificate,
+    /// The listener asks for more than the handshake of this connection came to.
+    Misdirected,
     /// An extended CONNECT to something that is not WebSocket (RFC 8441 4).
     UnknownProtocol,
     /// A method that is not forwarded.
@@ -82,7 +88,10 @@ impl Failure {
             | Self::BadConnectionHeader
             | Self::UpgradeWithBody
             | Self::BadKey
+            | Self::NoCertificate
+            | Self::BadCertificate
             | Self::BadSubprotocol => 400,
+            Self::Misdirected => 421,
             Self::UnknownProtocol => 501,
             Self::BadOrigin => 403,
             Self::TooManyOfClient => 429,
@@ -127,6 +136,9 @@ impl Failure {
             | Self::BadSubprotocol
             | Self::BadOrigin
             | Self::TooManyOfClient => "ERRORINFO_INVALID_REQUEST",
+            Self::NoCertificate => "ERRORINFO_HTTPS_NO_CERT",
+            Self::BadCertificate => "ERRORINFO_HTTPS_CERT_ERROR",
+            Self::Misdirected => "ERRORINFO_INVALID_HOST",
             Self::BadMethod | Self::UnknownProtocol => "ERRORINFO_INVALID_METHOD",
             Self::ClientStalled | Self::ClientGone => "ERRORINFO_CLIENT_CLOSED_REQUEST",
             Self::RuleRefused | Self::NoLiveMember | Self::TooManyTunnels => {
@@ -165,6 +177,11 @@ impl Failure {
             Self::NoPath => "404 Not Found: no rule takes this path\n",
             Self::BadMethod => "405 Method Not Allowed\n",
             Self::BadKey => "400 Bad Request: Sec-WebSocket-Key is not 16 bytes in Base64\n",
+            Self::NoCertificate => "400 Bad Request: a client certificate is needed\n",
+            Self::BadCertificate => "400 Bad Request: the client certificate is not accepted\n",
+            Self::Misdirected => {
+                "421 Misdirected Request: this host needs a connection of its own\n"
+            }
             Self::UnknownProtocol => "501 Not Implemented: only websocket can be connected to\n",
             Self::ClientStalled => "408 Request Timeout\n",
             Self::RuleRefused => "502 Bad Gateway: the rule of this listener is not valid\n",
@@ -194,6 +211,8 @@ impl Failure {
             | Self::BadKey => FailureLabel::InvalidRequest,
             Self::BadMethod | Self::UnknownProtocol => FailureLabel::InvalidMethod,
             Self::BadOrigin | Self::BadSubprotocol => FailureLabel::NotAllowed,
+            Self::NoCertificate | Self::BadCertificate => FailureLabel::ClientCertificate,
+            Self::Misdirected => FailureLabel::Misdirected,
             Self::TooManyTunnels | Self::TooManyOfClient => FailureLabel::TooManyTunnels,
             Self::UnknownHost | Self::FrontendGone => FailureLabel::UnknownHost,
             Self::NoPath => FailureLabel::NoPath,

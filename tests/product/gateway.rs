@@ -197,6 +197,11 @@ impl Gateway {
     }
 
     /// Starts it with this file, and waits until it is ready.
+    pub async fn start_yaml(plan: Plan, yaml: &str) -> Self {
+        Self::serve(plan, yaml, &[]).await
+    }
+
+    /// Starts it with this file and more flags, and waits until it is ready.
     async fn serve(plan: Plan, yaml: &str, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("gateway.yaml"), yaml).unwrap();

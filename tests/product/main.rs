@@ -9,6 +9,7 @@
 )]
 
 mod affinity;
+mod authority;
 mod cli;
 mod crowd;
 mod foreign;
@@ -24,6 +25,7 @@ mod see;
 mod stop;
 mod strict;
 mod swap;
+mod tls;
 mod tunnel;
 mod versions;
 mod websocket;

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::api::{GatewayStatus, WebSocket};
+use crate::api::{GatewayStatus, SslPolicy, SslProfile, TrustedClientCertificate, WebSocket};
 
 /// A gateway: listeners take requests, rules send them to pools of members.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +45,10 @@ pub struct ApplicationGatewaySpec {
     /// Authorities that HTTPS members' certificates are judged by.
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub trusted_root_certificates: Vec<CertificateRef>,
+    /// Certificates that members have to show exactly as they are, whoever signed them.
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub authentication_certificates: Vec<CertificateRef>,
     /// What is listened for. A listener belongs to exactly one rule.
     #[schemars(length(max = 200), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub http_listeners: Vec<HttpListener>,
@@ -61,7 +65,7 @@ pub struct ApplicationGatewaySpec {
     /// it, exact hosts go before wildcards, those before listeners without a host, then in order.
     #[schemars(length(max = 400), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub request_routing_rules: Vec<RequestRoutingRule>,
-    /// HTTP/2 towards HTTPS clients; always on so far.
+    /// HTTP/2 towards HTTPS clients, WebSocket over it included; on unless it is false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_http2: Option<bool>,
     /// Not supported yet.
@@ -76,15 +80,17 @@ pub struct ApplicationGatewaySpec {
     /// Not supported yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub custom_error_configurations: Option<Later>,
-    /// Not supported yet.
+    /// Versions and suites of TLS that clients are offered; without it, all that are safe.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ssl_policy: Option<Later>,
-    /// Not supported yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ssl_profiles: Option<Later>,
-    /// Not supported yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub trusted_client_certificates: Option<Later>,
+    pub ssl_policy: Option<SslPolicy>,
+    /// How listeners speak TLS that name them: a policy of their own, and clients' certificates.
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ssl_profiles: Vec<SslProfile>,
+    /// Whose certificates clients may show.
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trusted_client_certificates: Vec<TrustedClientCertificate>,
     /// Not supported yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load_distribution_policies: Option<Later>,
@@ -179,7 +185,7 @@ pub enum Protocol {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "!(has(self.hostName) && has(self.hostNames) && size(self.hostNames) > 0)", "message": "hostName and hostNames exclude each other"},
-    {"rule": "self.protocol != 'Https' || has(self.sslCertificate)", "message": "an Https listener needs sslCertificate"},
+    {"rule": "self.protocol != 'Https' || has(self.sslCertificate) || (has(self.sslCertificates) && size(self.sslCertificates) > 0)", "message": "an Https listener needs sslCertificate"},
 ]))]
 pub struct HttpListener {
     /// Its name, which a rule refers to.
@@ -203,12 +209,17 @@ pub struct HttpListener {
     /// The certificate that an Https listener shows, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssl_certificate: Option<String>,
-    /// Not supported yet.
+    /// More certificates, by name: a client is shown the first that it can verify, for preference
+    /// one for the name that it asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub ssl_certificates: Vec<String>,
+    /// The profile that says how TLS is spoken, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ssl_profile: Option<Later>,
-    /// Not supported yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub require_server_name_indication: Option<Later>,
+    pub ssl_profile: Option<String>,
+    /// Only clients that ask for one of the listener's hosts in the handshake are served by it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_server_name_indication: bool,
     /// Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_error_configurations: Option<Later>,
@@ -320,9 +331,15 @@ pub struct BackendHttpSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 100), regex(pattern = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"))]
     pub affinity_cookie_name: Option<String>,
-    /// Not supported yet.
+    /// Certificates of which Https members have to show one exactly, by name; neither its signer
+    /// nor its dates or names are looked at then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub authentication_certificates: Vec<String>,
+    /// The certificate that Https members are shown when they ask for one: the name of one of
+    /// sslCertificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authentication_certificates: Option<Later>,
+    pub client_certificate: Option<String>,
     /// Which member a request or handshake goes to.
     #[serde(default)]
     pub load_distribution_algorithm: LoadDistributionAlgorithm,
@@ -330,15 +347,19 @@ pub struct BackendHttpSettings {
     /// this nothing is limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub web_socket: Option<WebSocket>,
-    /// Not supported yet.
+    /// The name that Https members are asked for in the handshake and have to prove, in place of
+    /// the one that follows from the `Host`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sni_name: Option<Later>,
-    /// Not supported yet.
+    #[schemars(length(min = 1, max = 253))]
+    pub sni_name: Option<String>,
+    /// Whether the certificate of an Https member has to be for the name that it was asked for. It
+    /// is not safe without.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "validateSNI")]
-    pub validate_sni: Option<Later>,
-    /// Not supported yet.
+    pub validate_sni: Option<bool>,
+    /// Whether the certificate of an Https member has to come from an authority that is trusted,
+    /// and to be valid today. It is not safe without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub validate_cert_chain_and_expiry: Option<Later>,
+    pub validate_cert_chain_and_expiry: Option<bool>,
     /// Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedicated_backend_connection: Option<Later>,

@@ -2,6 +2,7 @@
 
 mod application_gateway;
 mod status;
+mod tls;
 mod unsupported;
 mod web_socket;
 
@@ -12,6 +13,10 @@ pub use application_gateway::{
     ProbeMatch, Protocol, RequestRoutingRule, RuleType, ServiceRef,
 };
 pub use status::{Condition, GatewayStatus, ItemStatus, PoolStatus};
+pub use tls::{
+    ClientAuthConfiguration, ClientAuthMode, ClientRevocation, SslPolicy, SslPolicyType,
+    SslProfile, SslProtocol, TrustedClientCertificate,
+};
 pub(crate) use unsupported::{Part, Unsupported, unsupported};
 pub use web_socket::{WebSocket, WebSocketMemberVersion, WebSocketPing, WebSocketRebalance};
 

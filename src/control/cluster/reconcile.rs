@@ -19,7 +19,7 @@ use crate::cluster::store::{Seen, Store, Touched};
 use crate::dns::Dns;
 use crate::places::Places;
 use crate::problem::{ObjectRef, Problem, Severity};
-use crate::standalone::Update;
+use crate::standalone::{EXPIRY, Update, now};
 use crate::translate::{
     Finding, GATEWAY, INGRESS, OwnIngress, Translator, host_names, secret_names, to_problems,
 };
@@ -117,6 +117,7 @@ impl Reconciler {
         let mut names = self.dns.changes();
         // Something is to be translated, at the latest then.
         let mut waiting: Option<Instant> = None;
+        let mut hourly = tokio::time::interval(EXPIRY);
         loop {
             let touched = tokio::select! {
                 () = self.updates.closed() => return,
@@ -129,6 +130,7 @@ impl Reconciler {
                     touched
                 }
                 _ = names.changed() => Touched { resources: true, kept: false },
+                _ = hourly.tick() => Touched { resources: true, kept: false },
                 () = until(waiting) => Touched { resources: true, kept: false },
             };
             names.mark_unchanged();
@@ -171,6 +173,7 @@ impl Reconciler {
         let started = std::time::Instant::now();
         self.dns.want(host_names(self.store.resources()));
         self.store.resources().names = self.dns.answers();
+        self.store.resources().now = now();
         let outcome = self.translator.translate(self.store.resources());
         let mut problems = to_problems(self.store.resources(), &outcome.findings);
         problems.extend(self.store.gateways().iter().filter_map(|(name, gateway)| {

@@ -150,10 +150,16 @@ pub(crate) fn secret_names(resources: &Resources) -> HashSet<ObjectName> {
     let mut names = HashSet::new();
     for gateway in &resources.gateways {
         let spec = &gateway.resource.spec;
-        for certificate in spec.ssl_certificates.iter().chain(&spec.trusted_root_certificates) {
-            let own = &*gateway.name.namespace;
-            let namespace = certificate.secret_namespace.as_deref().unwrap_or(own);
-            let secret = ObjectName::new(namespace, certificate.secret_name.as_str());
+        let certificates = spec.ssl_certificates.iter().chain(&spec.trusted_root_certificates);
+        let certificates = certificates.chain(&spec.authentication_certificates);
+        let plain = certificates.map(|its| (Some(&its.secret_name), &its.secret_namespace));
+        let of_clients = spec.trusted_client_certificates.iter().flat_map(|its| {
+            [&its.secret_name, &its.crl_secret_name].map(|n| (n.as_ref(), &its.secret_namespace))
+        });
+        for (name, namespace) in plain.chain(of_clients) {
+            let Some(name) = name else { continue };
+            let namespace = namespace.as_deref().unwrap_or(&gateway.name.namespace);
+            let secret = ObjectName::new(namespace, name.as_str());
             if resources.may_refer(&gateway.name, "Secret", &secret) {
                 names.insert(secret);
             }

@@ -13,6 +13,7 @@ use crate::translate::findings::{Finding, Findings, GATEWAY};
 use crate::translate::ingress::{Addresses, IngressOptions, Ingresses};
 use crate::translate::listeners::Listeners;
 use crate::translate::members::pool;
+use crate::translate::profiles::Profiles;
 use crate::translate::reuse::Reuse;
 use crate::translate::settings::settings;
 use crate::translate::uses::{Taken, Uses};
@@ -206,6 +207,13 @@ fn parts_of(
 ) -> Gateway {
     let spec = context.spec;
     let pool_names = names(&spec.backend_address_pools, |pool| &pool.name);
+    for (all, collection) in [
+        (&spec.ssl_certificates, "sslCertificates"),
+        (&spec.trusted_root_certificates, "trustedRootCertificates"),
+        (&spec.authentication_certificates, "authenticationCertificates"),
+    ] {
+        duplicates(all, |certificate| &certificate.name, collection, findings);
+    }
     duplicates(&spec.backend_address_pools, |p| &p.name, "backendAddressPools", findings);
     let pools: Vec<Arc<Pool>> = (spec.backend_address_pools.iter().enumerate())
         .map(|(index, source)| {
@@ -222,7 +230,8 @@ fn parts_of(
             Some(parts.settings.share(settings.name.clone(), settings))
         })
         .collect();
-    let listeners = Listeners { context, pools, pool_names, settings, settings_names };
+    let profiles = Profiles::of(context, findings);
+    let listeners = Listeners { context, pools, pool_names, settings, settings_names, profiles };
     let frontends = listeners.frontends(parts, taken, findings);
     let name = context.name.clone();
     Gateway { name, frontends, pools: listeners.pools, listeners: known_listeners(context) }
@@ -267,8 +276,5 @@ fn find_unsupported(context: &mut Context<'_>, findings: &mut Findings) {
             }
             Unsupported::Warns => findings.warn(path, "not supported yet: it has no effect"),
         }
-    }
-    if context.spec.enable_http2 == Some(false) {
-        findings.warn("spec.enableHttp2", "HTTP/2 cannot be turned off yet: it stays on");
     }
 }

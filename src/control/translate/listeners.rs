@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tidegate_model::{
-    Action, Frontend, HostPattern, Listener, Pool, Priority, Protocol, Rule, Settings, Target,
+    Action, Frontend, HostPattern, Listener, ListenerTls, Pool, Priority, Protocol, Rule, Settings,
+    Target,
 };
 
 use crate::api::{self, HttpListener, RequestRoutingRule, RuleType};
 use crate::translate::addresses::{named, place};
-use crate::translate::certificates::certificate;
 use crate::translate::findings::Findings;
 use crate::translate::gateway::{Context, Names, Parts, duplicates, names};
+use crate::translate::profiles::Profiles;
 use crate::translate::settings::in_range;
 use crate::translate::uses::Taken;
 
@@ -24,6 +25,7 @@ pub(super) struct Listeners<'a, 'c> {
     /// `None` where they cannot be used.
     pub(super) settings: Vec<Option<Arc<Settings>>>,
     pub(super) settings_names: Names<'a>,
+    pub(super) profiles: Profiles,
 }
 
 /// A listener that is right by itself.
@@ -33,7 +35,7 @@ struct Checked {
     port: u16,
     protocol: Protocol,
     hosts: Vec<HostPattern>,
-    certificate: Option<Arc<tidegate_model::Certificate>>,
+    tls: Option<Arc<ListenerTls>>,
 }
 
 impl Listeners<'_, '_> {
@@ -67,7 +69,7 @@ impl Listeners<'_, '_> {
                 name: name.clone(),
                 protocol: checked.protocol,
                 hosts: checked.hosts,
-                certificate: checked.certificate,
+                tls: checked.tls,
                 rule,
             };
             let listener = parts.listeners.share(name, listener);
@@ -113,22 +115,23 @@ impl Listeners<'_, '_> {
         let port_path = format!("spec.frontendPorts[{port_place}].port");
         let port = in_range(spec.frontend_ports[port_place].port, 1..=65535, &port_path, findings);
         let hosts = hosts(source, &path, findings);
-        let certificate = match (source.protocol, &source.ssl_certificate) {
-            (api::Protocol::Https, Some(name)) => {
-                let path = format!("{path}.sslCertificate");
-                Some(Some(certificate(self.context, name, &path, findings)?))
+        let tls = match source.protocol {
+            api::Protocol::Https => {
+                Some(self.profiles.listener(self.context, source, &path, findings)?)
             }
-            (api::Protocol::Https, None) => {
-                let path = format!("{path}.sslCertificate");
-                findings.refuse(path, "an Https listener needs a certificate");
-                None
-            }
-            (api::Protocol::Http, name) => {
-                if name.is_some() {
-                    let path = format!("{path}.sslCertificate");
-                    findings.warn(path, "it has no effect with protocol Http");
+            api::Protocol::Http => {
+                for (is_set, field) in [
+                    (source.ssl_certificate.is_some(), "sslCertificate"),
+                    (!source.ssl_certificates.is_empty(), "sslCertificates"),
+                    (source.ssl_profile.is_some(), "sslProfile"),
+                    (source.require_server_name_indication, "requireServerNameIndication"),
+                ] {
+                    if is_set {
+                        let path = format!("{path}.{field}");
+                        findings.warn(path, "it has no effect with protocol Http");
+                    }
                 }
-                Some(None)
+                None
             }
         };
         if self.context.is_refused("httpListeners", index) {
@@ -146,7 +149,7 @@ impl Listeners<'_, '_> {
             api::Protocol::Http => Protocol::Http,
             api::Protocol::Https => Protocol::Https,
         };
-        Some(Checked { address, port, protocol, hosts: hosts?, certificate: certificate? })
+        Some(Checked { address, port, protocol, hosts: hosts?, tls })
     }
 
     /// The rule of each listener, by the listener's place: the first that names it.

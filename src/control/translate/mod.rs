@@ -6,8 +6,10 @@
 //! out, and its rule with it.
 
 mod addresses;
+mod backend_tls;
 mod certificates;
 mod conditions;
+mod expiry;
 mod findings;
 mod gateway;
 mod ingress;
@@ -15,6 +17,8 @@ mod listeners;
 mod members;
 #[cfg(test)]
 mod memory;
+mod policy;
+mod profiles;
 mod reuse;
 mod settings;
 #[cfg(test)]

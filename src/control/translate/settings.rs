@@ -6,14 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_model::{
-    BackendTls, CookieName, HostOverride, Hostname, LoadDistribution, Probe, ProbeHost, ProbeKind,
-    ProbeMatch, Settings, Trust, TrustedRoots, WebSocket,
+    CookieName, HostOverride, Hostname, LoadDistribution, Probe, ProbeHost, ProbeKind, ProbeMatch,
+    Settings, WebSocket,
 };
 
-use crate::api::{
-    self, BackendHttpSettings, CookieBasedAffinity, LoadDistributionAlgorithm, Protocol,
-};
-use crate::translate::certificates::roots;
+use crate::api::{self, BackendHttpSettings, CookieBasedAffinity, LoadDistributionAlgorithm};
+use crate::translate::backend_tls::backend_tls;
 use crate::translate::findings::Findings;
 use crate::translate::gateway::Context;
 use crate::translate::web_socket::web_socket;
@@ -36,18 +34,7 @@ pub(super) fn settings(
         in_range(source.request_timeout, 1..=86400, &format!("{path}.requestTimeout"), findings);
     let affinity = affinity(source, &path, findings);
     let host = host_override(source, &path, findings);
-    let tls = match source.protocol {
-        Protocol::Http => {
-            if !source.trusted_root_certificates.is_empty() {
-                let path = format!("{path}.trustedRootCertificates");
-                findings.warn(path, "it has no effect with protocol Http");
-            }
-            Some(None)
-        }
-        Protocol::Https => {
-            trust(context, source, &path, findings).map(|trust| Some(BackendTls { trust }))
-        }
-    };
+    let tls = backend_tls(context, source, &path, findings);
     let drain = match &source.connection_draining {
         Some(draining) if draining.enabled => {
             let path = format!("{path}.connectionDraining.drainTimeoutInSec");
@@ -104,7 +91,7 @@ pub(super) fn in_range<T: PartialOrd + Display + Copy>(
     None
 }
 
-fn hostname(text: &str, path: String, findings: &mut Findings) -> Option<Hostname> {
+pub(super) fn hostname(text: &str, path: String, findings: &mut Findings) -> Option<Hostname> {
     Hostname::new(text).map_err(|error| findings.refuse(path, format!("{text:?}: {error}"))).ok()
 }
 
@@ -145,24 +132,6 @@ fn affinity(
         findings.warn(path, "it has no effect without cookieBasedAffinity: Enabled");
     }
     Some(enabled.then_some(name))
-}
-
-fn trust(
-    context: &Context<'_>,
-    source: &BackendHttpSettings,
-    path: &str,
-    findings: &mut Findings,
-) -> Option<Trust> {
-    let mut found: Vec<Arc<TrustedRoots>> = Vec::new();
-    for (index, name) in source.trusted_root_certificates.iter().enumerate() {
-        let path = format!("{path}.trustedRootCertificates[{index}]");
-        found.push(roots(context, name, &path, findings)?);
-    }
-    Some(match found.len() {
-        0 => Trust::WellKnown,
-        1 => Trust::Roots(found.swap_remove(0)),
-        _ => Trust::Roots(Arc::new(TrustedRoots::union(found.iter().map(Arc::as_ref)))),
-    })
 }
 
 fn probe(

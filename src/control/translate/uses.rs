@@ -24,6 +24,8 @@ enum Look {
     Reference(&'static str, ObjectName, bool),
     Place(Box<str>, u16, Option<SocketAddr>),
     Claim(SocketAddr, Option<ObjectName>),
+    /// What was seen holds until then.
+    Until(i64),
 }
 
 /// Everything that one translation looked at.
@@ -64,6 +66,7 @@ impl Uses {
                 let now = places.of(gateway, frontend, seen.map(|seen| seen.ip()), *port);
                 now == *seen
             }
+            Look::Until(time) => resources.now < *time,
             Look::Claim(address, seen) => taken.get(address) == seen.as_ref(),
         })
     }
@@ -123,6 +126,11 @@ impl Uses {
         let place = places.of(gateway, frontend, own, port);
         self.add(Look::Place(frontend.into(), port, place));
         place
+    }
+
+    /// What was found is another at that time.
+    pub(super) fn until(&self, time: Option<i64>) {
+        self.0.borrow_mut().extend(time.map(Look::Until));
     }
 
     /// Who has claimed a socket before.

@@ -61,7 +61,7 @@ fn snapshot(listen: SocketAddr, member: SocketAddr) -> Snapshot {
         name: "l".into(),
         protocol: Protocol::Http,
         hosts: Vec::new(),
-        certificate: None,
+        tls: None,
         rule: Rule { name: "r".into(), priority: None, action },
     };
     let frontend =

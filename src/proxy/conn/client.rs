@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::HeaderValue;
+use rustls_pki_types::UnixTime;
 
 use crate::access_log::TlsInfo;
 use crate::conn::ticket::Ticket;
 use crate::core::Core;
-use crate::tls::{Agreed, ClientCertificate};
+use crate::tls::{Agreed, Asked, ClientAuth, ClientCertificate, Verification};
 
 /// What is spoken on a client's connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub(crate) struct Client {
     /// What it showed, where it was asked for a certificate. How it was judged is another question
     /// for each listener: see the exchange.
     pub(crate) certificate: Option<Arc<ClientCertificate>>,
+    /// What was asked in the handshake; only where the frontend's listeners differ in it.
+    pub(crate) asked: Option<Box<Asked>>,
     /// Its deadline and orders.
     pub(crate) ticket: Arc<Ticket>,
     version: Version,
@@ -67,11 +70,14 @@ impl Client {
         let text = peer.to_string();
         let forwarded_for =
             HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        let (tls, certificate) =
-            agreed.map_or((None, None), |agreed| (Some(agreed.info), agreed.certificate));
+        let has_quic = agreed.as_ref().is_some_and(|agreed| agreed.has_quic);
+        let (tls, certificate, asked) = match agreed {
+            None => (None, None, None),
+            Some(agreed) => (Some(agreed.info), agreed.certificate, agreed.asked),
+        };
         let alt_svc = match version {
             Version::Http3 => None,
-            _ => tls.and_then(|_| core.shared.alt_svc(slot)),
+            _ => has_quic.then(|| core.shared.alt_svc(slot)).flatten(),
         };
         let serving = AtomicU32::new(0);
         Self {
@@ -81,10 +87,20 @@ impl Client {
             forwarded_for,
             tls,
             certificate,
+            asked,
             ticket,
             version,
             alt_svc,
             serving,
+        }
+    }
+
+    /// What a listener makes of its certificate.
+    pub(crate) fn verify(&self, auth: &ClientAuth) -> Verification {
+        let judge = || auth.judge(self.certificate.as_deref(), UnixTime::now());
+        match &self.asked {
+            Some(asked) => asked.remember(auth, judge),
+            None => judge(),
         }
     }
 

@@ -12,6 +12,7 @@ use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use hyper::ext::Protocol;
 use parking_lot::Mutex;
+use quinn::crypto::rustls::HandshakeData;
 use rustls_pki_types::CertificateDer;
 use tidegate_http3::{Incoming, Limits, Receiver, RequestError, Sender, Tunnel, code};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -19,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::access_log::TlsInfo;
 use crate::conn::client::{Client, Version};
 use crate::conn::io::Io;
-use crate::conn::serve::{HEAD_LIMIT, canonical, look, unless_ended};
+use crate::conn::serve::{HEAD_LIMIT, canonical, chosen, look, unless_ended};
 use crate::conn::ticket::{Order, Ticket};
 use crate::core::{Core, Owner};
 use crate::request;
@@ -66,7 +67,7 @@ async fn connection(core: Arc<Core>, slot: usize, handshake: Handshake) {
     ticket.disarm();
     process.tls_handshake(core.id, matches!(connected, Some(Ok(_))), started.elapsed());
     if let Some(Ok(quic)) = connected {
-        let agreed = Some(agreed(&quic));
+        let agreed = Some(agreed(&core, slot, &quic));
         let client = Client::new(core.clone(), slot, peer, agreed, Version::Http3, ticket.clone());
         requests(Arc::new(client), quic).await;
     }
@@ -74,11 +75,17 @@ async fn connection(core: Arc<Core>, slot: usize, handshake: Handshake) {
 }
 
 /// What the handshake came to.
-fn agreed(quic: &quinn::Connection) -> Agreed {
+fn agreed(core: &Core, slot: usize, quic: &quinn::Connection) -> Agreed {
     let shown = quic.peer_identity().and_then(|shown| shown.downcast().ok());
     let shown: Option<Box<Vec<CertificateDer<'static>>>> = shown;
     let certificate = shown.and_then(|chain| ClientCertificate::read(&chain)).map(Arc::new);
-    Agreed { info: TlsInfo { protocol: "TLSv1_3", cipher: "QUIC" }, certificate }
+    let data = quic.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
+    let name = data.and_then(|data| data.server_name);
+    let table = core.shared.table.load();
+    let profile = table.frontend(slot).and_then(|frontend| frontend.tls.as_ref());
+    let asked = profile.and_then(|profile| chosen(profile, name.as_deref()).0);
+    let info = TlsInfo { protocol: "TLSv1_3", cipher: "QUIC" };
+    Agreed { info, certificate, has_quic: true, asked }
 }
 
 /// Takes requests until the client leaves, or it is told to.

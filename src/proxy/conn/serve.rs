@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -11,9 +12,10 @@ use std::time::Instant;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::server::Acceptor;
 use tokio::io::{AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 
 use crate::access_log::TlsInfo;
 use crate::conn::client::{Client, Version};
@@ -22,7 +24,8 @@ use crate::conn::ticket::{Order, Ticket};
 use crate::core::{Core, Owner};
 use crate::request;
 use crate::request::body::Inbound;
-use crate::tls::{Agreed, ClientCertificate};
+use crate::table::Frontend;
+use crate::tls::{Agreed, Asked, ClientCertificate, Profile, Way};
 
 /// The longest head of a request: 32 KiB, as Application Gateway has it.
 pub(super) const HEAD_LIMIT: usize = 32 * 1024;
@@ -55,8 +58,9 @@ pub(super) fn canonical(peer: SocketAddr) -> SocketAddr {
 }
 
 async fn connection(core: Arc<Core>, slot: usize, tcp: TcpStream, peer: SocketAddr) {
-    let profile = match core.shared.table.load().frontend(slot) {
-        Some(frontend) => frontend.tls.as_ref().map(|profile| profile.config()),
+    // The frontend and not the table: only what a handshake needs lives as long as it.
+    let secured = match core.shared.table.load().frontend(slot) {
+        Some(frontend) => frontend.tls.is_some().then(|| frontend.clone()),
         // Removed between accept and here.
         None => return,
     };
@@ -64,17 +68,17 @@ async fn connection(core: Arc<Core>, slot: usize, tcp: TcpStream, peer: SocketAd
     let _entered = core.connections.enter(ticket.clone(), Owner::Client { slot });
     let _counted = core.clients.enter(ticket.clone(), ());
     let process = core.shared.metrics.process();
-    process.connection_opened(core.id, profile.is_some());
-    match profile {
+    process.connection_opened(core.id, secured.is_some());
+    match secured {
         None => {
             let client = Client::new(core.clone(), slot, peer, None, Version::Http1, ticket);
             http1(client, Io::Plain(tcp)).await
         }
-        Some(config) => {
+        Some(frontend) => {
             ticket.arm(core.shared.timeouts.handshake);
             // Boxed: the handshake's state is large and short-lived.
             if let Some((tls, agreed, http2)) =
-                Box::pin(handshake(&core, config, tcp, &ticket)).await
+                Box::pin(handshake(&core, frontend, tcp, &ticket)).await
             {
                 let version = if http2 { Version::Http2 } else { Version::Http1 };
                 let client = Client::new(core.clone(), slot, peer, Some(agreed), version, ticket);
@@ -95,7 +99,7 @@ const HANDSHAKE_RECORD: u8 = 22;
 /// Performs the TLS handshake; `None` if it failed or took too long.
 async fn handshake(
     core: &Core,
-    config: Arc<rustls::ServerConfig>,
+    frontend: Arc<Frontend>,
     mut tcp: TcpStream,
     ticket: &Ticket,
 ) -> Option<(Io, Agreed, bool)> {
@@ -108,11 +112,19 @@ async fn handshake(
         return None;
     }
     let started = Instant::now();
-    let accepted = unless_ended(ticket, pin!(TlsAcceptor::from(config).accept(tcp))).await;
+    let profile = frontend.tls.as_ref()?;
+    let accepting = async {
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
+        let (asked, way) = chosen(profile, hello.client_hello().server_name());
+        let Some(way) = way else { return Err(io::ErrorKind::ConnectionAborted.into()) };
+        Ok::<_, io::Error>((hello.into_stream(way.config()).await?, asked, way.has_quic()))
+    };
+    let accepted = unless_ended(ticket, pin!(accepting)).await;
+    drop(frontend);
     ticket.disarm();
     let process = core.shared.metrics.process();
     process.tls_handshake(core.id, matches!(accepted, Some(Ok(_))), started.elapsed());
-    let tls =
+    let (tls, asked, has_quic) =
         accepted?.inspect_err(|error| tracing::debug!(%error, "TLS handshake failed")).ok()?;
     let (_, session) = tls.get_ref();
     let http2 = session.alpn_protocol() == Some(b"h2");
@@ -124,8 +136,18 @@ async fn handshake(
             .unwrap_or("unknown"),
     };
     let certificate = session.peer_certificates().and_then(ClientCertificate::read).map(Arc::new);
-    let agreed = Agreed { info, certificate };
+    let agreed = Agreed { info, certificate, has_quic, asked };
     Some((Io::Tls(Box::new(tls.into())), agreed, http2))
+}
+
+/// The way of a handshake for a name, and what is remembered of it.
+pub(super) fn chosen(
+    profile: &Profile,
+    name: Option<&str>,
+) -> (Option<Box<Asked>>, Option<Arc<Way>>) {
+    let way = profile.way(name).cloned();
+    let question = way.as_ref().and_then(|way| way.question);
+    (profile.differs().then(|| Box::new(Asked::new(name, question))), way)
 }
 
 /// Waits for something, or for the order to end.

@@ -10,7 +10,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tidegate_model::{Probe, ProbeKind, ProbeMatch, Trust, TrustedRoots};
+use tidegate_model::{BackendTls, Probe, ProbeKind, ProbeMatch, Trust, TrustedRoots};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -121,7 +121,9 @@ async fn an_https_member_is_asked_by_a_name_that_its_certificate_has() {
         }
     });
     let roots = TrustedRoots::from_pem(made.cert.pem().as_bytes()).unwrap();
-    let config = crate::tls::Backends::new().config(&Trust::Roots(Arc::new(roots))).unwrap();
+    let config = crate::tls::Backends::new()
+        .config(&BackendTls::trusting(Trust::Roots(Arc::new(roots))))
+        .unwrap();
     for (name, expected) in [("m.example", true), ("other.example", false)] {
         let tls = Some((config.clone(), name.try_into().unwrap()));
         let (healthy, detail) = ask(&ProbeSpec { tls, ..spec(address, Probe::default()) }).await;

@@ -130,7 +130,7 @@ pub fn snapshot_of(rules: usize) -> Snapshot {
             name: format!("l{index}").into(),
             protocol: Protocol::Http,
             hosts: host.into_iter().collect(),
-            certificate: None,
+            tls: None,
             rule: Rule {
                 name: format!("r{index}").into(),
                 priority: None,
@@ -218,8 +218,8 @@ fn decode(script: &mut Script<'_>) -> Snapshot {
                     Priority::try_from(1 + script.below(6) as i64).ok().filter(|_| ranked);
                 let name = format!("l{listener}").into();
                 let rule = Rule { name: format!("r{listener}").into(), priority, action };
-                let (protocol, certificate) = (Protocol::Http, None);
-                listeners.push(Arc::new(Listener { name, protocol, hosts, certificate, rule }));
+                let (protocol, tls) = (Protocol::Http, None);
+                listeners.push(Arc::new(Listener { name, protocol, hosts, tls, rule }));
             }
             frontends.extend(Frontend::new(address, address.port(), listeners));
         }

@@ -44,6 +44,10 @@ impl prometheus::core::Collector for Collector {
         for series in all_living(&self.metrics.members) {
             output.member(&series);
         }
+        for series in all_living(&self.metrics.certificates) {
+            let labels = [&*series.key.gateway, &*series.key.certificate];
+            output.gauge(names::CERTIFICATE_EXPIRY, &labels, series.expires());
+        }
         output.process(&self.metrics);
         output.into_families()
     }

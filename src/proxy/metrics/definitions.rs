@@ -76,6 +76,7 @@ definitions! {
     CONNECTIONS_OPEN = "tidegate_connections_open", Gauge, &[], "Open client connections, those that became tunnels not among them.";
     TLS_HANDSHAKES = "tidegate_tls_handshakes_total", Counter, &["result"], "TLS handshakes with clients, by result.";
     TLS_HANDSHAKE_DURATION = "tidegate_tls_handshake_seconds", Histogram, &[], "TLS handshakes with clients.";
+    CERTIFICATE_EXPIRY = "tidegate_certificate_expiry_timestamp_seconds", Gauge, &["gateway", "certificate"], "When a certificate that clients are shown expires, in seconds since 1970; certificate is its Secret.";
     ACCEPT_ERRORS = "tidegate_accept_errors_total", Counter, &["class"], "Connections that could not be accepted, by what was wrong.";
     SWAPS = "tidegate_swaps_total", Counter, &[], "Tables that were swapped in.";
     UNCHANGED = "tidegate_swaps_unchanged_total", Counter, &[], "Snapshots that were equal to the one before, and not swapped in.";

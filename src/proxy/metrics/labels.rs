@@ -23,6 +23,8 @@ labels! {
         InvalidRequest = "invalid_request",
         InvalidMethod = "invalid_method",
         NotAllowed = "not_allowed",
+        ClientCertificate = "client_certificate",
+        Misdirected = "misdirected",
         TooManyTunnels = "too_many_tunnels",
         UnknownHost = "unknown_host",
         NoPath = "no_path",

@@ -17,7 +17,9 @@ mod tests;
 pub use definitions::{Definition, Kind, definitions};
 pub use figures::TunnelFigures;
 pub(crate) use labels::{AcceptErrorClass, FailureLabel, HandshakeFailure, labels};
-pub(crate) use series::{MemberKey, MemberSeries, ProcessSeries, RuleKey, RuleSeries};
+pub(crate) use series::{
+    CertificateKey, CertificateSeries, MemberKey, MemberSeries, ProcessSeries, RuleKey, RuleSeries,
+};
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -31,6 +33,7 @@ pub(crate) struct Metrics {
     cores: usize,
     rules: Mutex<HashMap<RuleKey, Weak<RuleSeries>>>,
     members: Mutex<HashMap<MemberKey, Weak<MemberSeries>>>,
+    certificates: Mutex<HashMap<CertificateKey, Weak<CertificateSeries>>>,
     process: ProcessSeries,
 }
 
@@ -40,6 +43,7 @@ impl Metrics {
             cores,
             rules: Mutex::default(),
             members: Mutex::default(),
+            certificates: Mutex::default(),
             process: ProcessSeries::new(cores),
         })
     }
@@ -52,6 +56,11 @@ impl Metrics {
     /// The series of a member; the same one for as long as someone holds it.
     pub(crate) fn member(&self, key: MemberKey) -> Arc<MemberSeries> {
         living(&self.members, key, |key| MemberSeries::new(key, self.cores))
+    }
+
+    /// The series of a certificate; the same one for as long as someone holds it.
+    pub(crate) fn certificate(&self, key: CertificateKey) -> Arc<CertificateSeries> {
+        living(&self.certificates, key, CertificateSeries::new)
     }
 
     pub(crate) fn process(&self) -> &ProcessSeries {

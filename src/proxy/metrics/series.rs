@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -33,6 +33,36 @@ pub(crate) struct MemberKey {
     pub(crate) pool: Box<str>,
     pub(crate) settings: Box<str>,
     pub(crate) member: SocketAddr,
+}
+
+/// What names a certificate's series.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct CertificateKey {
+    pub(crate) gateway: String,
+    pub(crate) certificate: Box<str>,
+}
+
+/// When a certificate expires that clients are shown.
+#[derive(Debug)]
+pub(crate) struct CertificateSeries {
+    pub(super) key: CertificateKey,
+    expires: AtomicI64,
+}
+
+impl CertificateSeries {
+    pub(super) fn new(key: CertificateKey) -> Self {
+        Self { key, expires: AtomicI64::new(0) }
+    }
+
+    /// Of the newest version.
+    pub(crate) fn set(&self, expires: i64) {
+        self.expires.store(expires, Ordering::Relaxed);
+    }
+
+    /// One from before 1970 has expired long enough to be told as the beginning of time.
+    pub(super) fn expires(&self) -> u64 {
+        u64::try_from(self.expires.load(Ordering::Relaxed)).unwrap_or(0)
+    }
 }
 
 /// Labels of the classes of status codes, `1xx` to `5xx`.

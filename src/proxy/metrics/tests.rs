@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use prometheus::{Registry, TextEncoder};
 
-use super::{MemberKey, Metrics, RuleKey, definitions};
+use super::{CertificateKey, MemberKey, Metrics, RuleKey, definitions};
 use crate::core::CoreId;
 use crate::tunnel::{CloseLabel, Side, TunnelEnd};
 
@@ -104,6 +104,8 @@ fn the_output_has_every_metric_that_is_defined_and_no_other() {
     };
     let health = crate::health::Health::new(spec, String::new());
     member.set_health(&health);
+    let key = CertificateKey { gateway: "g".into(), certificate: "c".into() };
+    let _certificate = metrics.certificate(key);
     let families = registry.gather();
     let names: BTreeSet<&str> = families.iter().map(|family| family.name()).collect();
     let expected: BTreeSet<&str> = definitions().iter().map(|definition| definition.name).collect();

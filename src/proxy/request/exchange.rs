@@ -202,6 +202,14 @@ impl Exchange {
         }
     }
 
+    /// The listener has judged the client's certificate.
+    pub(super) fn verified(&mut self, verification: Verification) {
+        self.verification = verification;
+        if let Some(details) = &mut self.details {
+            details.verification = verification;
+        }
+    }
+
     /// A member was chosen; the one before, if any, did not take the connection.
     pub(super) fn chose(&mut self, member: &Arc<Member>) {
         let core = self.client.core.id;

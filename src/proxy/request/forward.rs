@@ -18,7 +18,7 @@ use crate::member::{self, Carrier, Connection, Lost, Member, Name};
 use crate::request::body::{Inbound, RequestBody};
 use crate::request::headers::{self, Seen};
 use crate::request::websocket::Handshake;
-use crate::request::{Exchange, normalize, redirect, websocket};
+use crate::request::{Exchange, admit, normalize, redirect, websocket};
 use crate::table::{Action, Candidate, Kept, Target};
 use crate::tunnel::{Counted, Leg};
 
@@ -63,14 +63,18 @@ pub(super) async fn forward(
     let client = exchange.client.clone();
     let core = &client.core;
     // The table is let go of at once: a request that takes long must not keep it.
-    let (route, seen) = {
+    let (route, seen, admitted) = {
         let table = core.shared.table.load();
         let frontend = table.frontend(client.slot).ok_or(Failure::FrontendGone)?;
         let host = normalize::host(request.headers())?;
         let rule = frontend.rule(host).ok_or(Failure::UnknownHost)?;
-        (rule.route(request.uri().path()).clone(), Seen::on(frontend))
+        let admitted = admit::admit(&client, frontend, rule);
+        (rule.route(request.uri().path()).clone(), Seen::on(frontend), admitted)
     };
     exchange.route = Some(route.clone());
+    let (verification, admitted) = admitted;
+    exchange.verified(verification);
+    admitted?;
     let handshake = websocket::asked(&request)?;
     exchange.websocket = handshake.is_some();
     let target = match &route.action {
@@ -159,10 +163,13 @@ pub(super) async fn forward(
     Ok(Answer::Tunnel(Box::new(Switched { response, client, member })))
 }
 
-/// The name that an HTTPS member is asked for: the settings', else the member's own, which is not
+/// The name that an HTTPS member is asked for: `sniName`, else the settings' host, else the member's own, which is not
 /// known yet, else the client's.
 fn tls_name<B>(target: &Target, request: &Request<B>) -> Option<String> {
-    target.model.settings.tls.as_ref()?;
+    let tls = target.model.settings.tls.as_ref()?;
+    if let Some(name) = &tls.server_name {
+        return Some(name.as_str().to_owned());
+    }
     match &target.model.settings.host {
         HostOverride::Fixed(name) => Some(name.as_str().to_owned()),
         HostOverride::FromMember => None,

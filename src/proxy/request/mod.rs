@@ -8,6 +8,7 @@
 //! member alone. Header maps are changed in place and never copied, but for a request on a used
 //! connection that may have to be sent again.
 
+mod admit;
 pub(crate) mod body;
 mod exchange;
 mod forward;

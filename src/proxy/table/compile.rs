@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicUsize;
 use http::HeaderValue;
 use rustls_pki_types::ServerName;
 use tidegate_model::{
-    HostOverride, Leaf, Listener, ObjectName, ProbeHost, Protocol, Settings, Snapshot,
+    HostOverride, Leaf, Listener, ObjectName, ProbeHost, Protocol, Settings, Snapshot, TlsVersion,
 };
 
 use crate::core::Scope;
@@ -19,15 +19,15 @@ use crate::health::{Health, ProbeSpec};
 use crate::keys::Keys;
 use crate::lookup::{HostIndex, PathIndex, Rank};
 use crate::member::Member;
-use crate::metrics::{Metrics, RuleKey};
+use crate::metrics::{CertificateKey, CertificateSeries, Metrics, RuleKey};
 use crate::padded::per_core;
 use crate::table::affinity::Affinity;
 use crate::table::left::Changes;
 use crate::table::reuse::Connect;
 use crate::table::{
-    Action, Candidate, Frontend, Identities, MemberKey, Route, Rule, Table, Target, Unit,
+    Action, Candidate, Frontend, Gate, Identities, MemberKey, Route, Rule, Table, Target, Unit,
 };
-use crate::tls::{Backends, Profile};
+use crate::tls::{Backends, Entry, Profile};
 
 /// What compiling needs besides the snapshot.
 pub(crate) struct Compiler<'a> {
@@ -110,10 +110,8 @@ fn frontend(
     targets: &mut Targets<'_>,
     compiler: &mut Compiler<'_>,
 ) -> Result<Frontend, rustls::Error> {
-    let mut rules = Vec::with_capacity(model.listeners().len());
     let mut entries = Vec::with_capacity(model.listeners().len());
     for (index, listener) in model.listeners().iter().enumerate() {
-        rules.push(Arc::new(rule(gateway, model.address(), listener, targets, compiler)?));
         let priority = listener.rule.priority;
         if listener.hosts.is_empty() {
             entries.push((None, Rank::new(priority, None, index), index as u32));
@@ -123,19 +121,19 @@ fn frontend(
             entries.push((Some(host.clone()), rank, index as u32));
         }
     }
+    let index = Arc::new(HostIndex::new(entries));
     let tls = match model.protocol() {
         Protocol::Http => None,
         Protocol::Https => {
-            let certificates: Vec<_> = model
-                .listeners()
-                .iter()
-                .filter_map(|l| Some((l.hosts.clone(), l.certificate.clone()?)))
-                .collect();
             let before = before.and_then(|before| before.tls.as_ref());
-            let name = format!("{gateway}:{}", model.port());
-            Some(Profile::new(&certificates, before, &compiler.keys.tickets, &name)?)
+            Some(profile(gateway, model, &index, before, compiler)?)
         }
     };
+    let mut rules = Vec::with_capacity(model.listeners().len());
+    for (place, listener) in model.listeners().iter().enumerate() {
+        let gate = tls.as_ref().and_then(|profile| gate(profile, place, listener));
+        rules.push(Arc::new(rule(gateway, model.address(), listener, gate, targets, compiler)?));
+    }
     let unmatched = compiler.metrics.rule(RuleKey {
         gateway: gateway.to_string(),
         listener: "".into(),
@@ -149,9 +147,55 @@ fn frontend(
         protocol: model.protocol(),
         port: HeaderValue::from(model.port()),
         tls,
-        index: HostIndex::new(entries),
+        index,
         rules: rules.into(),
+        _certificates: certificates(gateway, model, compiler.metrics),
         unmatched,
+    })
+}
+
+/// Tells when the certificates of a frontend expire.
+fn certificates(
+    gateway: &Arc<ObjectName>,
+    model: &tidegate_model::Frontend,
+    metrics: &Metrics,
+) -> Vec<Arc<CertificateSeries>> {
+    let shown = model.listeners().iter().filter_map(|listener| listener.tls.as_ref());
+    let series = shown.flat_map(|tls| tls.certificates()).map(|certificate| {
+        let key =
+            CertificateKey { gateway: gateway.to_string(), certificate: certificate.name.clone() };
+        let series = metrics.certificate(key);
+        series.set(certificate.expires());
+        series
+    });
+    series.collect()
+}
+
+/// How the listeners of an HTTPS frontend speak TLS.
+fn profile(
+    gateway: &Arc<ObjectName>,
+    model: &tidegate_model::Frontend,
+    index: &Arc<HostIndex<u32>>,
+    before: Option<&Profile>,
+    compiler: &Compiler<'_>,
+) -> Result<Profile, rustls::Error> {
+    // The model has a certificate for every one of them.
+    let entry = |l: &Arc<Listener>| Some(Entry { hosts: l.hosts.clone(), tls: l.tls.clone()? });
+    let entries: Vec<Entry> = model.listeners().iter().filter_map(entry).collect();
+    let mut order: Vec<usize> = (0..entries.len()).collect();
+    order.sort_by_key(|place| model.listeners()[*place].rule.priority);
+    let name = format!("{gateway}:{}", model.port());
+    Profile::new(entries, order, index.clone(), before, &compiler.keys.tickets, &name)
+}
+
+/// What the listener at a place asks of connections, if listeners differ in it.
+fn gate(profile: &Profile, place: usize, listener: &Listener) -> Option<Gate> {
+    let tls = listener.tls.as_ref().filter(|_| profile.differs())?;
+    Some(Gate {
+        suites: profile.suites(place),
+        tls13: tls.policy.offers(TlsVersion::Tls13),
+        requires_server_name: tls.requires_server_name,
+        auth: profile.auth(place).cloned(),
     })
 }
 
@@ -159,6 +203,7 @@ fn rule(
     gateway: &Arc<ObjectName>,
     address: SocketAddr,
     listener: &Arc<Listener>,
+    gate: Option<Gate>,
     targets: &mut Targets<'_>,
     compiler: &mut Compiler<'_>,
 ) -> Result<Rule, rustls::Error> {
@@ -191,7 +236,7 @@ fn rule(
     let paths = path_rules.iter().map(|rule| route(&rule.name, &rule.action));
     let paths = paths.collect::<Result<_, rustls::Error>>()?;
     let index = PathIndex::new(path_rules.iter().map(|rule| rule.patterns.as_slice()));
-    Ok(Rule { listener: listener.clone(), default, paths, index, scope })
+    Ok(Rule { listener: listener.clone(), default, paths, index, scope, gate })
 }
 
 /// Names of a target: pool, settings.
@@ -247,7 +292,7 @@ fn target(
     let settings = &model.settings;
     let connect = Connect::of(settings);
     let tls = match &settings.tls {
-        Some(tls) => Some(compiler.backends.config(&tls.trust)?),
+        Some(tls) => Some(compiler.backends.config(tls)?),
         None => None,
     };
     let healths: HashMap<u64, &Arc<Health>> = before
@@ -320,8 +365,8 @@ fn same_probe(a: &ProbeSpec, b: &ProbeSpec) -> bool {
         }
 }
 
-/// What a probe sends: its own host, else the default's; in the TLS handshake the probe's host,
-/// else the settings', else the member's name, never 127.0.0.1.
+/// What a probe sends: its own host, else the default's; in the TLS handshake the name of
+/// the settings' own, else the probe's host, else the settings', else the member's name, never 127.0.0.1.
 fn probe_spec(
     settings: &Settings,
     fqdn: Option<&str>,
@@ -339,9 +384,10 @@ fn probe_spec(
         ProbeHost::Fixed(name) => name.as_str(),
         ProbeHost::FromSettings => &from_settings,
     };
-    let name = match &probe.host {
-        ProbeHost::Fixed(name) => name.as_str(),
-        ProbeHost::Default | ProbeHost::FromSettings => &from_settings,
+    let own_name = settings.tls.as_ref().and_then(|tls| tls.server_name.as_ref());
+    let name = match (own_name, &probe.host) {
+        (Some(name), _) | (None, ProbeHost::Fixed(name)) => name.as_str(),
+        (None, ProbeHost::Default | ProbeHost::FromSettings) => &from_settings,
     };
     let name =
         ServerName::try_from(name.to_owned()).unwrap_or_else(|_| ServerName::from(member.ip()));

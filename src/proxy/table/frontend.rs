@@ -8,9 +8,9 @@ use tidegate_model::{Listener, ObjectName, Protocol, Redirect};
 
 use crate::core::Scope;
 use crate::lookup::{HostIndex, PathIndex};
-use crate::metrics::RuleSeries;
+use crate::metrics::{CertificateSeries, RuleSeries};
 use crate::table::Target;
-use crate::tls::Profile;
+use crate::tls::{ClientAuth, Profile};
 
 /// One address and what is served on it.
 #[derive(Debug)]
@@ -22,11 +22,13 @@ pub(crate) struct Frontend {
     pub(crate) port: HeaderValue,
     /// What an HTTPS frontend shows.
     pub(crate) tls: Option<Profile>,
-    pub(crate) index: HostIndex<u32>,
+    pub(crate) index: Arc<HostIndex<u32>>,
     /// In the order of the resource.
     pub(crate) rules: Box<[Arc<Rule>]>,
     /// What requests that no rule takes are counted under.
     pub(crate) unmatched: Arc<RuleSeries>,
+    /// When its certificates expire, for as long as it shows them.
+    pub(crate) _certificates: Vec<Arc<CertificateSeries>>,
 }
 
 impl Frontend {
@@ -48,6 +50,18 @@ pub(crate) struct Rule {
     pub(crate) index: PathIndex,
     /// The listener, as tunnels know it.
     pub(crate) scope: Arc<Scope>,
+    /// `None` where all listeners of the frontend ask the same, and nothing of clients.
+    pub(crate) gate: Option<Gate>,
+}
+
+/// What a listener asks of the connections that its requests come by.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    /// What it offers: names of suites.
+    pub(crate) suites: Box<[&'static str]>,
+    pub(crate) tls13: bool,
+    pub(crate) requires_server_name: bool,
+    pub(crate) auth: Option<Arc<ClientAuth>>,
 }
 
 impl Rule {

@@ -14,7 +14,7 @@ mod target;
 
 pub(crate) use affinity::Kept;
 pub(crate) use compile::{Compiled, Compiler, compile};
-pub(crate) use frontend::{Action, Frontend, Route, Rule};
+pub(crate) use frontend::{Action, Frontend, Gate, Route, Rule};
 pub(crate) use reuse::{Identities, MemberKey};
 pub(crate) use target::{Candidate, Target};
 

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
-use tidegate_model::{ObjectName, Trust};
+use tidegate_model::{BackendTls, ObjectName};
 
 use crate::core::Scope;
 use crate::member::Member;
@@ -21,22 +21,14 @@ pub(crate) struct MemberKey {
     pub(crate) connect: Connect,
 }
 
-/// Options of the settings that change what the member sees of a connection.
+/// Options of the settings that change what the member sees of a connection, or by which it is
+/// judged: `None` for plain TCP.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Connect {
-    Plain,
-    WellKnown,
-    /// The certificates of the authorities trusted.
-    Roots(Arc<tidegate_model::TrustedRoots>),
-}
+pub(crate) struct Connect(Option<BackendTls>);
 
 impl Connect {
     pub(crate) fn of(settings: &tidegate_model::Settings) -> Self {
-        match settings.tls.as_ref().map(|tls| &tls.trust) {
-            None => Self::Plain,
-            Some(Trust::WellKnown) => Self::WellKnown,
-            Some(Trust::Roots(roots)) => Self::Roots(roots.clone()),
-        }
+        Self(settings.tls.clone())
     }
 }
 

@@ -89,7 +89,7 @@ fn start(member: SocketAddr, timeouts: Timeouts) -> (Handle, SocketAddr) {
         name: "l".into(),
         protocol: Protocol::Http,
         hosts: Vec::new(),
-        certificate: None,
+        tls: None,
         rule: Rule { name: "r".into(), priority: None, action: Action::Forward(Arc::new(target)) },
     };
     let frontend = Frontend::new(listen, listen.port(), vec![Arc::new(listener)]).unwrap();

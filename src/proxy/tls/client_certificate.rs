@@ -31,20 +31,56 @@ pub(crate) struct ClientCertificate {
 
 /// What a listener that asks for certificates makes of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(dead_code, reason = "listeners that ask for certificates make the others")]
+#[repr(u8)]
 pub(crate) enum Verification {
     /// It showed none, or was not asked.
     #[default]
     None,
     Success,
+    Expired,
+    NotYetValid,
+    UnknownIssuer,
+    /// Trusted, but not of the lowest authority of a chain.
+    OtherIssuer,
+    Revoked,
+    /// No list says whether it was revoked.
+    NoRevocationList,
+    OldRevocationList,
+    /// Not for clients.
+    OtherPurpose,
+    Invalid,
 }
 
 impl Verification {
+    /// All of them, in the order of their numbers.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::None,
+        Self::Success,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::UnknownIssuer,
+        Self::OtherIssuer,
+        Self::Revoked,
+        Self::NoRevocationList,
+        Self::OldRevocationList,
+        Self::OtherPurpose,
+        Self::Invalid,
+    ];
+
     /// `SUCCESS`, `NONE` or `FAILED:` and why.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::None => "NONE",
             Self::Success => "SUCCESS",
+            Self::Expired => "FAILED:certificate has expired",
+            Self::NotYetValid => "FAILED:certificate is not yet valid",
+            Self::UnknownIssuer => "FAILED:issuer is not trusted",
+            Self::OtherIssuer => "FAILED:issuer is not the one wanted",
+            Self::Revoked => "FAILED:certificate revoked",
+            Self::NoRevocationList => "FAILED:no revocation list of the issuer",
+            Self::OldRevocationList => "FAILED:revocation list has expired",
+            Self::OtherPurpose => "FAILED:certificate is not for clients",
+            Self::Invalid => "FAILED:certificate is not valid",
         }
     }
 }
@@ -130,6 +166,13 @@ mod tests {
         assert_eq!(&*read.end_date, "Nov 24 00:00:00 2036 GMT");
         assert_eq!(read.fingerprint.len(), 40);
         assert_eq!(read.pem.replace('\n', ""), made.pem().replace("\r\n", "").replace('\n', ""));
+    }
+
+    #[test]
+    fn verdicts_are_found_by_their_numbers() {
+        for (number, verdict) in Verification::ALL.into_iter().enumerate() {
+            assert_eq!(verdict as usize, number);
+        }
     }
 
     #[test]

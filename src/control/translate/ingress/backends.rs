@@ -214,7 +214,7 @@ fn settings(source: &Source<'_>, key: &ServicePort, host: Option<&Hostname>) -> 
     Settings {
         name: format!("{}/{}/{}/{}", name.namespace, name.name, key.0.name, key.1).into(),
         port: u16::try_from(key.1).unwrap_or_default(),
-        tls: https.then_some(BackendTls { trust: Trust::WellKnown }),
+        tls: https.then(|| BackendTls::trusting(Trust::WellKnown)),
         request_timeout: annotations.request_timeout.unwrap_or(REQUEST_TIMEOUT),
         drain_timeout: annotations.drain.unwrap_or(DRAIN),
         host: own_host.map_or(HostOverride::Keep, |name| HostOverride::Fixed(name.clone())),

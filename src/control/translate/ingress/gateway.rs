@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use tidegate_model::{
-    Action, Frontend, Gateway, HostPattern, KnownListener, Leaf, Listener, ObjectName, PathMap,
-    Priority, Protocol, Rule,
+    Action, Frontend, Gateway, HostPattern, KnownListener, Leaf, Listener, ListenerTls, ObjectName,
+    PathMap, Priority, Protocol, Rule,
 };
 
 use crate::resources::Resources;
@@ -161,7 +161,8 @@ impl Ingresses {
                     name: rule.name.clone(),
                     protocol: site.protocol,
                     hosts: host.into_iter().cloned().collect(),
-                    certificate: site.certificate.clone(),
+                    tls: (site.certificate.clone())
+                        .map(|certificate| Arc::new(ListenerTls::showing(certificate))),
                     rule,
                 };
                 listeners.push(parts.listeners.share(listener.name.clone(), listener));

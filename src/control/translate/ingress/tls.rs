@@ -63,7 +63,7 @@ fn certificate(
         return None;
     };
     let named = Named { name, found: secret, place: path.clone() };
-    certificate_in(&named, &path, findings)
+    certificate_in(&named, &path, resources.now, findings)
 }
 
 /// The item for a host: one that names it, else one that covers it, else one for all hosts. A host

@@ -118,7 +118,7 @@ fn certificates_serve_their_hosts_and_one_that_is_missing_leaves_the_plain_port(
     let shown: Vec<String> = gateway.frontends[1]
         .listeners()
         .iter()
-        .map(|l| format!("{} {}", l.name, l.certificate.as_ref().unwrap().name))
+        .map(|l| format!("{} {}", l.name, l.tls.as_ref().unwrap().certificates()[0].name))
         .collect();
     assert_eq!(shown, ["443-a.foo.com default/wild", "443-c.com default/rest"]);
     let plain: Vec<&str> = gateway.frontends[0].listeners().iter().map(|l| &*l.name).collect();
