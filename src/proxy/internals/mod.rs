@@ -1,10 +1,12 @@
 //! Parts of the inside for benches, fuzz targets and their tests. No part of the interface.
 
+mod frames;
 mod lookup;
 mod script;
 mod table;
 mod tunnel;
 
+pub use frames::check_frames;
 pub use lookup::{Hosts, Paths};
 pub use table::{Compile, check_table, snapshot_of};
 pub use tunnel::check_tunnel;
@@ -21,6 +23,28 @@ mod tests {
             data in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
             super::check_table(&data);
+        }
+
+        #[test]
+        fn any_bytes_pass_as_frames_as_far_as_they_are_some(
+            data in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            super::check_frames(&data);
+        }
+
+        #[test]
+        fn frames_pass_as_they_should(
+            how in proptest::collection::vec(any::<u8>(), 5..20),
+            frames in proptest::collection::vec(
+                (prop_oneof![Just(1_u8), Just(0), Just(2), Just(8), Just(9), Just(10)], any::<bool>(), 0..9_u8),
+                0..12,
+            ),
+        ) {
+            let frames = frames.into_iter().flat_map(|(opcode, fin, length)| {
+                let head = [opcode | u8::from(fin || opcode > 7) << 7, length];
+                head.into_iter().chain(b"our ping!".iter().copied().take(length.into()))
+            });
+            super::check_frames(&how.into_iter().chain(frames).collect::<Vec<u8>>());
         }
 
         #[test]

@@ -12,7 +12,7 @@ use crate::tunnel::buffer::{self, Leftover};
 use crate::tunnel::follow::{Follow, Insert};
 use crate::tunnel::frame::{self, LONGEST_HEAD, Parsed};
 use crate::tunnel::pipe::Pipe;
-use crate::tunnel::rules::{Refusal, Rules};
+use crate::tunnel::rules::{Judgement, Refusal, Rules};
 
 /// A read of so much makes a direction bulk: copying it would cost more than two system calls.
 const BULK: usize = 32 * 1024;
@@ -47,6 +47,16 @@ enum State {
     /// The source has ended; what was read is still to be written, and the sink to be shut down.
     Ending,
     Done,
+}
+
+/// What becomes of the next frame of a direction that is bulk.
+enum Large {
+    /// It is begun, and moves whole.
+    Moves,
+    /// It is not large, or cannot be told yet; nothing was done with it.
+    No,
+    /// It is begun, and does not pass.
+    Refused(Refusal),
 }
 
 /// Bytes on their way from a source to a sink.
@@ -98,7 +108,7 @@ impl Direction {
     }
 
     /// From now on not everything passes.
-    pub(super) fn set_rules(&mut self, rules: Rules) {
+    pub(crate) fn set_rules(&mut self, rules: Rules) {
         self.rules = Some(Box::new(rules));
     }
 
@@ -347,10 +357,16 @@ impl Direction {
         if self.follow.is_between_frames() {
             match self.poll_large(cx, source).map_err(Broken::Source)? {
                 Poll::Pending => return Ok(Poll::Pending),
-                Poll::Ready(true) => {}
-                Poll::Ready(false) => {
+                Poll::Ready(Large::Moves) => {}
+                Poll::Ready(Large::No) => {
                     self.bulk = false;
                     return Ok(Poll::Ready(None));
+                }
+                Poll::Ready(Large::Refused(refusal)) => {
+                    // What comes of it is still gone over, for the answer behind it.
+                    self.refused = true;
+                    self.muted = true;
+                    return Ok(Poll::Ready(Some(refusal)));
                 }
             }
         }
@@ -383,23 +399,29 @@ impl Direction {
 
     /// Looks at the head of the next frame without taking it: whether all of the frame can be moved
     /// unseen.
-    fn poll_large(&mut self, cx: &mut Context<'_>, source: &TcpStream) -> io::Result<Poll<bool>> {
-        // What is held begins the head, and rules have to see all that passes.
-        if !self.held.is_empty() || self.rules.is_some() {
-            return Ok(Poll::Ready(false));
+    fn poll_large(&mut self, cx: &mut Context<'_>, source: &TcpStream) -> io::Result<Poll<Large>> {
+        // What is held begins the head.
+        if !self.held.is_empty() {
+            return Ok(Poll::Ready(Large::No));
         }
         let mut head = [0; LONGEST_HEAD];
         let mut head = ReadBuf::new(&mut head);
         if source.poll_peek(cx, &mut head)?.is_pending() {
             return Ok(Poll::Pending);
         }
-        match frame::parse(head.filled()) {
-            Parsed::Head(head) if head.length >= BULK as u64 => {
-                self.follow.begin_whole(&head);
-                Ok(Poll::Ready(true))
-            }
-            _ => Ok(Poll::Ready(false)),
+        let Parsed::Head(head) = frame::parse(head.filled()) else {
+            return Ok(Poll::Ready(Large::No));
+        };
+        if head.length < BULK as u64 {
+            return Ok(Poll::Ready(Large::No));
         }
+        // Of a frame this large the head alone is judged: it is no pong.
+        let judgement = self.rules.as_deref_mut().map(|rules| rules.judge(&head, &[]));
+        self.follow.begin_whole(&head);
+        Ok(Poll::Ready(match judgement {
+            Some(Judgement::Refuse(refusal)) => Large::Refused(refusal),
+            _ => Large::Moves,
+        }))
     }
 
     fn wrote(&mut self, written: usize) -> io::Result<usize> {

@@ -16,7 +16,7 @@ const NO_CODE: u16 = 1005;
 /// A head is passed on only when it is whole, so that there is always a boundary before it. A stream
 /// that stops being WebSocket is lost: its bytes pass, and nothing is ever put between them.
 #[derive(Debug, Default)]
-pub(super) struct Follow {
+pub(crate) struct Follow {
     /// Bytes of payload that have yet to pass.
     left: u64,
     /// Bytes of payload of the frame that passes, or passed last.
@@ -37,61 +37,61 @@ struct Close {
 
 /// What may be passed on of some bytes.
 #[derive(Debug, PartialEq)]
-pub(super) struct Walked<'a> {
-    pub(super) out: Cow<'a, [u8]>,
+pub(crate) struct Walked<'a> {
+    pub(crate) out: Cow<'a, [u8]>,
     /// The beginning of what cannot be judged yet; to be put before the bytes that follow.
-    pub(super) held: &'a [u8],
+    pub(crate) held: &'a [u8],
     /// Why nothing after it is to be passed on; what follows is gone over all the same.
-    pub(super) refused: Option<Refusal>,
+    pub(crate) refused: Option<Refusal>,
 }
 
 /// Frames of our own, to be put into a stream between two of its frames.
 #[derive(Debug)]
-pub(super) struct Insert {
-    pub(super) frames: Vec<u8>,
+pub(crate) struct Insert {
+    pub(crate) frames: Vec<u8>,
     /// The last of them is a Close frame: nothing may follow it.
-    pub(super) ends: bool,
+    pub(crate) ends: bool,
 }
 
 impl Follow {
     /// Whether something may be put into the stream here.
-    pub(super) fn is_between_frames(&self) -> bool {
+    pub(crate) fn is_between_frames(&self) -> bool {
         self.left == 0
     }
 
     /// Whether this is a stream of bytes alone.
-    pub(super) fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         self.left == LOST
     }
 
     /// From here on this is a stream of bytes alone.
-    pub(super) fn lose(&mut self) {
+    pub(crate) fn lose(&mut self) {
         self.left = LOST;
     }
 
     /// How many bytes pass whatever they are.
-    pub(super) fn left(&self) -> u64 {
+    pub(crate) fn left(&self) -> u64 {
         self.left
     }
 
     /// Bytes of payload of the frame that passes, or passed last; of a lost stream, endless.
-    pub(super) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         if self.is_lost() { LOST } else { self.length }
     }
 
     /// Data messages that have passed, counted when the head of their last frame does.
-    pub(super) fn messages(&self) -> u64 {
+    pub(crate) fn messages(&self) -> u64 {
         self.messages
     }
 
     /// The code of the Close frame that has passed.
-    pub(super) fn close(&self) -> Option<u16> {
+    pub(crate) fn close(&self) -> Option<u16> {
         let close = self.close.filter(|close| !close.open)?;
         Some(if close.taken < 2 { NO_CODE } else { u16::from_be_bytes(close.code) })
     }
 
     /// So many of the bytes that are [left](Self::left) have passed unseen.
-    pub(super) fn skip(&mut self, length: u64) {
+    pub(crate) fn skip(&mut self, length: u64) {
         if !self.is_lost() {
             debug_assert!(length <= self.left);
             self.left -= length.min(self.left);
@@ -99,7 +99,7 @@ impl Follow {
     }
 
     /// Begins a frame whose head passes unseen with its payload.
-    pub(super) fn begin_whole(&mut self, head: &Head) {
+    pub(crate) fn begin_whole(&mut self, head: &Head) {
         self.begin(head);
         self.left += head.size as u64;
     }
@@ -107,7 +107,7 @@ impl Follow {
     /// Goes over `bytes`, which continue those before and begin with what was held of them. What
     /// `insert` has goes in at the first boundary.
     #[inline]
-    pub(super) fn walk<'a>(
+    pub(crate) fn walk<'a>(
         &mut self,
         bytes: &'a [u8],
         insert: &mut Option<Box<Insert>>,

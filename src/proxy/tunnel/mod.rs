@@ -39,5 +39,9 @@ pub(crate) use record::Traffic;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) use direction::{Direction, Event};
 #[cfg(any(test, feature = "internals"))]
+pub(crate) use follow::{Follow, Insert};
+#[cfg(any(test, feature = "internals"))]
 pub(crate) use frame::{Opcode, Parsed, control, parse};
+#[cfg(any(test, feature = "internals"))]
+pub(crate) use rules::{Refusal, Rules, Token};
 pub(crate) use start::{Leg, start};

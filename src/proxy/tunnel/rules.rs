@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::tunnel::frame::{Head, Opcode};
 
 /// What our pings carry, so that their pongs are told from others.
-pub(super) type Token = [u8; 8];
+pub(crate) type Token = [u8; 8];
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(crate) enum Refusal {
 
 /// Limits on what a source sends, and the ping that it has not answered.
 #[derive(Debug)]
-pub(super) struct Rules {
+pub(crate) struct Rules {
     max_frame: u64,
     max_message: u64,
     /// Bytes of the message that is passing.
@@ -47,7 +47,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub(super) fn new(
+    pub(crate) fn new(
         max_frame: Option<u64>,
         max_message: Option<u64>,
         max_messages_per_second: Option<NonZeroU32>,
@@ -65,7 +65,7 @@ impl Rules {
     }
 
     /// The source is sent a ping with this payload.
-    pub(super) fn pinged(&mut self, token: Token) {
+    pub(crate) fn pinged(&mut self, token: Token) {
         self.ping = Some((token, Instant::now()));
     }
 

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use aws_lc_rs::rand;
 
@@ -103,7 +104,7 @@ impl Tunnel {
             }
             // Most tunnels have none.
             let mut watch = self.watch.take()?;
-            let due = watch.poll(cx, self.moved(), self.waiting());
+            let due = watch.poll(cx, &self.record.model, self.moved(), self.waiting());
             self.watch = Some(watch);
             match due? {
                 Due::Over => {
@@ -154,10 +155,10 @@ impl Tunnel {
         let timeouts = &self.record.core.shared.timeouts;
         if self.up.close().is_some() && self.down.close().is_some() {
             let limit = timeouts.close;
-            self.watch().end_within(limit, None);
+            self.end_within(limit, None);
         } else if self.up.has_ended() || self.down.has_ended() {
             let limit = timeouts.half_closed;
-            self.watch().end_within(limit, Some(Progress::AnyReads));
+            self.end_within(limit, Some(Progress::AnyReads));
         }
         None
     }
@@ -167,7 +168,7 @@ impl Tunnel {
         if !self.down.is_inserting() {
             // It has been told. From here on nothing that it sends gives it more time.
             let limit = self.record.core.shared.timeouts.close;
-            self.watch().end_within(limit, None);
+            self.end_within(limit, None);
         }
         let answered = self.up.close().is_some();
         if answered && !self.parted && !self.down.is_inserting() {
@@ -193,7 +194,7 @@ impl Tunnel {
             self.closing.get_or_insert(Closing { side: Side::Gateway, code: Some(code) });
         }
         let limit = self.record.core.shared.timeouts.close;
-        self.watch().end_within(limit, Some(Progress::ClientTakes));
+        self.end_within(limit, Some(Progress::ClientTakes));
     }
 
     /// Ends the tunnel at once: what can be said without waiting is said.
@@ -286,7 +287,8 @@ impl Tunnel {
             _ => (&mut self.up, &mut self.down),
         };
         let others = (way.rules().map_or(0, |r| r.pings()), back.rules().map_or(0, |r| r.pongs()));
-        if self.watch.as_mut().is_none_or(|watch| watch.spares(side, others)) {
+        let model = &self.record.model;
+        if self.watch.as_mut().is_none_or(|watch| watch.spares(side, model, others)) {
             return;
         }
         let frame = frame::control(Opcode::Ping, &token, side == Side::Member);
@@ -295,7 +297,7 @@ impl Tunnel {
                 rules.pinged(token);
             }
         } else if let Some(watch) = &mut self.watch {
-            watch.ping_later(side);
+            watch.ping_later(side, model);
         }
     }
 
@@ -326,8 +328,9 @@ impl Tunnel {
         }
     }
 
-    fn watch(&mut self) -> &mut Watch {
-        self.watch.get_or_insert_with(|| Watch::bare(&self.record.model))
+    /// As [`Watch::end_within`].
+    fn end_within(&mut self, limit: Duration, renews: Option<Progress>) {
+        self.watch.get_or_insert_with(Watch::bare).end_within(limit, renews);
     }
 
     fn moved(&self) -> Moved {
