@@ -7,6 +7,7 @@ use std::process::{Output, Stdio};
 use http::Response;
 use http_body_util::Full;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
 
@@ -125,6 +126,51 @@ async fn node_talks_over_http2_to_a_member_that_speaks_nothing_else() {
         [&[&*plain][..], &[&*secure, "--insecure"], &[&*secure, "--insecure", "--http2"]]
     {
         run(command("clients/ws-node.mjs", arguments)).await;
+    }
+}
+
+/// Starts nghttp2's proxy on a free port, with a back end as nghttpx writes them.
+async fn nghttpx(frontend: &str, backend: &str, options: &[&str]) -> (Child, SocketAddr) {
+    install().await;
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let mut command = Command::new("/usr/sbin/nghttpx");
+    command.arg(format!("--frontend=127.0.0.1,{}{frontend}", address.port()));
+    command.arg(format!("--backend=127.0.0.1,{backend}"));
+    command.args(["--workers=1", "--no-ocsp", "--log-level=ERROR", "--conf=/dev/null"]);
+    let child = command.args(options).kill_on_drop(true).spawn().unwrap();
+    until("nghttpx listens", async || TcpStream::connect(address).await.is_ok()).await;
+    (child, address)
+}
+
+#[tokio::test]
+async fn nghttp2_carries_websockets_over_http2_to_the_gateway_and_from_it() {
+    let (_server, behind) = server("clients/server-node.mjs").await;
+    let certificate = peers::certificate(&["member.example"]);
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = (folder.path().join("cert"), folder.path().join("key"));
+    std::fs::write(&cert, &certificate.0).unwrap();
+    std::fs::write(&key, &certificate.1).unwrap();
+    // It takes the private key and the certificate by place.
+    let files = [key.to_str().unwrap(), cert.to_str().unwrap()];
+    let (_member, member) = nghttpx("", &behind.port().to_string(), &files).await;
+    let secret = serde_json::json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "members"},
+        "stringData": {"ca.crt": certificate.0},
+    });
+    let plan = Plan::to(member).with(|plan| {
+        plan.settings = ", protocol: Https, hostName: member.example, \
+            trustedRootCertificates: [members], webSocket: {memberVersion: Http2}"
+            .into();
+        plan.documents = secret.to_string();
+    });
+    let gateway = Gateway::start(plan).await;
+    run(command("clients/ws-node.mjs", &[&format!("ws://{}", gateway.http())])).await;
+
+    // And as the gateway's client: what comes over HTTP/1.1 goes on by extended CONNECT.
+    let backend = format!("{};;proto=h2;tls;sni=localhost", gateway.https().port());
+    let (_client, client) = nghttpx(";no-tls", &backend, &["--insecure"]).await;
+    for name in ["clients/ws-node.mjs", "clients/ws-python.py"] {
+        run(command(name, &[&format!("ws://{client}")])).await;
     }
 }
 

@@ -21,6 +21,7 @@ mod ingress;
 mod peers;
 mod probes;
 mod quic;
+mod retry;
 mod see;
 mod stop;
 mod strict;

@@ -256,6 +256,39 @@ async fn a_message_that_is_too_large_closes_with_1009() {
 }
 
 #[tokio::test]
+async fn large_messages_below_their_limit_arrive_whole_and_the_first_above_closes_with_1009() {
+    let scripted = Scripted::new().await;
+    let block = "maxMessageSizeInBytes: 300000, ping: {intervalInSec: 60, timeoutInSec: 60}";
+    let gateway = gateway_with(&scripted, block).await;
+    let (mut client, mut member) = tunnel(&gateway, &scripted).await;
+    let payload: Vec<u8> = (0..200_000_u32).map(|place| (place % 251) as u8).collect();
+    let mut part = frame(TEXT, &payload, true);
+    part[0] &= 0x7f;
+    let mut seen = Vec::new();
+    let sending = tokio::spawn(async move {
+        for _ in 0..8 {
+            client.write_all(&frame(TEXT, &payload, true)).await.unwrap();
+        }
+        // Two parts of one message are more than it may have.
+        client.write_all(&[part, frame(0, &payload, true), vec![0x81]].concat()).await.unwrap();
+        client
+    });
+    for _ in 0..9 {
+        seen.push(read_frame(&mut member, true).await.unwrap().1);
+    }
+    assert!(seen.iter().all(|message| *message == seen[0]) && seen[0].len() == 200_000);
+    assert!(seen[0].iter().enumerate().all(|(place, byte)| place % 251 == usize::from(*byte)));
+    assert_eq!(read_close(&mut member, true).await, 1001);
+    let mut client = sending.await.unwrap();
+    assert_eq!(read_close(&mut client, false).await, 1009);
+    // The frame that it is in the middle of, and its answer.
+    client.write_all(&[&[0x80, 1, 2, 3, 4][..], &close(1009, true)].concat()).await.unwrap();
+    ends(&mut client).await;
+    ends(&mut member).await;
+    until_logged(&gateway, "tooBig").await;
+}
+
+#[tokio::test]
 async fn messages_that_come_too_fast_close_with_1008() {
     let scripted = Scripted::new().await;
     let gateway = gateway_with(&scripted, "maxMessagesPerSecond: 5").await;
