@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Puts the same load on one proxy after the other, all on loopback, and compares their cost.
 
-NAME is direct (no proxy), haproxy, nginx, envoy, traefik, caddy or ours. The proxy runs on
-core 0, the back end and the load on core 1. Printed for each workload: throughput, and the
+NAME is direct (no proxy), haproxy, nginx, envoy, traefik, caddy, ours, or limited (ours with every
+limit of WebSockets and pings). The proxy runs on core 0, the back end and the load on core 1. Printed for each workload: throughput, and the
 proxy's own processor time per operation, which stays comparable where the load side is what
 limits. bench/run does all of it in one command; by hand, for example:
 
@@ -22,7 +22,7 @@ import tempfile
 
 import measure
 import proxies
-from workloads import NEEDS_PROXY, WORKLOADS, Run
+from workloads import FRESH, NEEDS_PROXY, WORKLOADS, Run
 
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
@@ -50,8 +50,8 @@ def arguments():
     unknown = [name for name in args.only.split(",") if name and name not in WORKLOADS]
     if unknown:
         parser.error(f"no such workload: {', '.join(unknown)}")
-    if "ours" in args.names and not args.ours:
-        parser.error("ours needs --ours COMMAND")
+    if {"ours", "limited"} & set(args.names) and not args.ours:
+        parser.error("ours and limited need --ours COMMAND")
     return args
 
 
@@ -87,12 +87,18 @@ def operation_cost(run, function):
 def run_proxy(name, index, args, started, wsload, results):
     direct = name == "direct"
     port = BACKEND_PORT if direct else FIRST_PORT + 2 * index
-    process = None if direct else started.start(name, port, port + 1)
-    run = Run(process.pid if process else None, port, port + 1, args.secs, args.idle, wsload)
+    process = None
     try:
         for title in args.only.split(",") if args.only else WORKLOADS:
             if direct and title in NEEDS_PROXY:
                 continue
+            if process and title in FRESH:
+                proxies.stop(process)
+                process = None
+            if not direct and not process:
+                process = started.start(name, port, port + 1)
+            pid = process.pid if process else None
+            run = Run(pid, port, port + 1, args.secs, args.idle, wsload)
             figure, cost, extra = operation_cost(run, WORKLOADS[title])
             results.setdefault(title, {}).setdefault(name, []).append([figure, cost, extra])
             print(f"{title:9} {name:8} {figure:12.0f}  cpu_us/op {cost:8.2f}  {extra}", flush=True)

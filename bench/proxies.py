@@ -1,7 +1,8 @@
 """Starts the proxies under test, each on core 0 with one worker, from the templates in peers/.
 
 Names in braces in a template (and in --ours) are filled in: PORT TLS (where to listen), BE (the
-back end's port), HOST, CRT KEY PEM (files), CRT_JSON KEY_JSON (their text), DIR (a folder).
+back end's port), HOST, CRT KEY PEM (files), CRT_JSON KEY_JSON (their text), DIR (a folder), LIMITS
+(settings of `limited`).
 """
 
 import os
@@ -16,6 +17,13 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 # A name that needs no entry in /etc/hosts and yet goes out as SNI, which Caddy insists on.
 HOST = "localhost"
+# Every limit of a tunnel that this load can keep to, and pings.
+LIMITS = (
+    ", webSocket: {handshakeTimeoutInSec: 30, idleTimeoutInSec: 3600, maxLifetimeInSec: 86400, "
+    "maxFrameSizeInBytes: 1048576, maxMessageSizeInBytes: 1048576, maxMessagesPerSecond: 1000000, "
+    "maxTunnelsPerRule: 100000, maxTunnelsPerMember: 100000, maxTunnelsPerClient: 100000, "
+    "ping: {intervalInSec: 30, timeoutInSec: 20}, tcpUserTimeoutInSec: 60}"
+)
 # As many as most systems allow; the same for every proxy, so that none grows bigger tables.
 DESCRIPTORS = 20_000
 
@@ -83,7 +91,8 @@ class Proxies:
         if name == "caddy":
             command = [self.peer("caddy"), "run", "--adapter", "caddyfile"]
             return [*command, "--config", config("Caddyfile")]
-        if name == "ours":
+        if name in ("ours", "limited"):
+            ports = {**ports, "LIMITS": LIMITS if name == "limited" else ""}
             self.render(pathlib.Path(self.ours_config), ports, "ours.yaml")
             return shlex.split(self.fill(self.ours, ports))
         sys.exit(f"no proxy is called {name}: see perf.py --help")

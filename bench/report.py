@@ -18,6 +18,7 @@ import sys
 from workloads import UNITS, WORKLOADS
 
 OURS = "ours"
+LIMITED = "limited"
 
 
 def cost(title, rounds):
@@ -51,7 +52,7 @@ def main():
     for title in [title for title in WORKLOADS if title in results]:
         by_name = results[title]
         costs = {name: cost(title, by_name.get(name, [])) for name in names}
-        peers = [c for name, c in costs.items() if name != OURS and not math.isnan(c)]
+        peers = [c for name, c in costs.items() if name not in (OURS, LIMITED) and not math.isnan(c)]
         ratio = costs[OURS] / min(peers) if OURS in costs and peers else math.nan
         unit = UNITS[title] if UNITS[title] == "bytes/tunnel" else "CPU µs"
         shown = " | ".join(show(costs[name]) for name in names)

@@ -51,7 +51,6 @@ def number(pattern, text):
     return float(found.group(1)) if found else float("nan")
 
 
-# The idle workloads come first: they need a process that has not grown its heap yet.
 
 
 @workload("bytes/tunnel")
@@ -158,5 +157,7 @@ def h2(run):
     return rate, number(r"(\d+) succeeded", said), {"failed": number(r"(\d+) failed", said)}
 
 
+# Those that need a process that has not grown its heap yet.
+FRESH = {"ws_idle", "wss_idle"}
 # Those that need a proxy: what they measure is the proxy's memory, or its TLS.
 NEEDS_PROXY = {"ws_idle", "wss_idle", "https", "h2"}
