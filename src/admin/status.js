@@ -16,6 +16,13 @@ function row(cells) {
 }
 
 const number = (value) => ({ text: value.toLocaleString(), kind: 'number' });
+// What things took on average, in the unit that reads best.
+function mean({ count, seconds }) {
+  if (count === 0) return { text: '', kind: 'number' };
+  const each = seconds / count;
+  const [by, unit] = each < 1 ? [1000, 'ms'] : each < 600 ? [1, 's'] : each < 36000 ? [1 / 60, 'min'] : [1 / 3600, 'h'];
+  return { text: `${(each * by).toPrecision(3)} ${unit}`, kind: 'number' };
+}
 const gatewayName = (name) => `${name.namespace}/${name.name}`;
 
 function show(status) {
@@ -60,7 +67,8 @@ function show(status) {
       tunnels.push(row([
         gatewayName(frontend.gateway), name, number(its.open), number(its.opened),
         number(its.handshake_failures), number(its.messages_received), number(its.messages_sent),
-        number(its.bytes_received), number(its.bytes_sent), number(its.drained), closes.join(', '),
+        number(its.bytes_received), number(its.bytes_sent), mean(its.duration),
+        mean(its.client_ping), mean(its.member_ping), number(its.drained), closes.join(', '),
       ]));
     }
   }

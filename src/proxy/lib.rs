@@ -41,7 +41,7 @@ pub use access_log::AccessLog;
 pub use handle::{Applied, ApplyError, BindFailure, Drained, Handle, Proxy, StartError};
 pub use health::{HealthState, HealthStatus};
 pub use keys::{SharedKey, SharedKeys};
-pub use metrics::{Definition, Kind, TunnelFigures, definitions};
+pub use metrics::{Definition, Kind, Lengths, TunnelFigures, definitions};
 pub use settings::{Settings, Timeouts};
 pub use status::{
     ActionStatus, FrontendStatus, ListenerStatus, MemberStatus, PathStatus, PoolHealth, Status,

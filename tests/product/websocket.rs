@@ -53,6 +53,13 @@ async fn until_logged(gateway: &Gateway, end: &str) -> serde_json::Value {
     found.unwrap()
 }
 
+/// What the status page tells of the tunnels of the plain listener.
+async fn shown(gateway: &Gateway) -> serde_json::Value {
+    let status = gateway.status().await;
+    let mut listeners = status["frontends"].as_array().unwrap().iter().map(|f| &f["listeners"][0]);
+    listeners.find(|listener| listener["name"] == "web").unwrap()["tunnels"].clone()
+}
+
 /// The stream ends, and without an error.
 async fn ends(io: &mut TcpStream) {
     let read = tokio::time::timeout(PATIENCE, io.read_u8()).await.expect("the stream ends");
@@ -92,11 +99,14 @@ async fn messages_and_the_code_of_the_close_are_counted_and_logged() {
     until_metric(&gateway, &["tidegate_tunnel_messages_received_total", "rule=\"r1\""], 3).await;
     until_metric(&gateway, &["tidegate_tunnel_messages_sent_total", "rule=\"r1\""], 1).await;
     until_metric(&gateway, &["tidegate_tunnel_closes_total", "4xxx", "side=\"member\""], 1).await;
-    let status = gateway.status().await;
-    let mut listeners = status["frontends"].as_array().unwrap().iter().map(|f| &f["listeners"][0]);
-    let shown = &listeners.find(|listener| listener["name"] == "web").unwrap()["tunnels"];
+    let shown = shown(&gateway).await;
     assert_eq!((&shown["opened"], &shown["open"]), (&1.into(), &0.into()));
     assert_eq!(shown["closes"], serde_json::json!({"4xxx member": 1}));
+    assert_eq!(
+        (&shown["duration"]["count"], &shown["client_ping"]["count"]),
+        (&1.into(), &0.into())
+    );
+    assert!(shown["duration"]["seconds"].as_f64().unwrap() > 0.0);
 }
 
 #[tokio::test]
@@ -320,8 +330,9 @@ async fn silence_and_age_close_with_1001_and_traffic_keeps_a_tunnel_open() {
     ];
     for (block, end, talks_to_the_end) in blocks {
         let gateway = gateway_with(&scripted, block).await;
-        let (mut client, mut member) = tunnel(&gateway, &scripted).await;
+        // A tunnel may be some moments old when its client hears of it.
         let started = Instant::now();
+        let (mut client, mut member) = tunnel(&gateway, &scripted).await;
         // As long as something moves, silence does not begin.
         while started.elapsed() < Duration::from_millis(1500) {
             member.write_all(&frame(TEXT, b"tick", false)).await.unwrap();
@@ -376,6 +387,14 @@ async fn pings_of_the_gateway_are_between_it_and_the_side_it_asks() {
                 && line.contains(&format!("side=\"{side}\""))
         });
         assert!(answered.is_some_and(|line| !line.ends_with(" 0")), "{answered:?}");
+    }
+    client.write_all(&close(1000, true)).await.unwrap();
+    drop((client, member));
+    let line = until_logged(&gateway, "clientClosed").await;
+    let shown = shown(&gateway).await;
+    for (logged, listed) in [("clientPing", "client_ping"), ("memberPing", "member_ping")] {
+        assert!(line[logged].as_f64().unwrap() > 0.0, "{line}");
+        assert!(shown[listed]["count"].as_u64().unwrap() > 0, "{shown}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tidegate_model::ObjectName;
 
 use crate::tls::{ClientCertificate, Verification};
@@ -32,6 +32,21 @@ pub(crate) struct TunnelLine {
     pub(crate) messages_received: u64,
     /// Data messages to the client.
     pub(crate) messages_sent: u64,
+    /// Seconds from our last ping of the client that it answered to its pong.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "in_seconds")]
+    pub(crate) client_ping: Option<Duration>,
+    /// The same of the member.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "in_seconds")]
+    pub(crate) member_ping: Option<Duration>,
+}
+
+/// To the microsecond.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e6
+}
+
+fn in_seconds<S: Serializer>(duration: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    duration.map(seconds).serialize(to)
 }
 
 /// One request or tunnel.
@@ -133,7 +148,6 @@ impl Entry<'_> {
     /// The line, with its line break.
     pub(super) fn to_line(&self) -> Vec<u8> {
         let (path, query) = self.uri.split_once('?').unwrap_or((self.uri, ""));
-        let seconds = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e6;
         let line = Line {
             time_stamp: humantime::format_rfc3339_millis(self.time).to_string(),
             resource_id: self.gateway.map_or_else(String::new, ToString::to_string),
@@ -232,6 +246,8 @@ mod tests {
                 closed_by: Side::Client,
                 messages_received: 3,
                 messages_sent: 4,
+                client_ping: Some(Duration::from_micros(2500)),
+                member_ping: None,
             }),
         };
         let line = entry.to_line();
@@ -256,6 +272,8 @@ mod tests {
             ("closeCode", serde_json::json!(1000)),
             ("closedBy", serde_json::json!("client")),
             ("messagesSent", serde_json::json!(4)),
+            ("clientPing", serde_json::json!(0.0025)),
+            ("memberPing", serde_json::Value::Null),
             ("contentType", serde_json::Value::Null),
         ] {
             assert_eq!(properties[name], expected, "{name}");

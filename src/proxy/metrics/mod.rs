@@ -15,7 +15,7 @@ mod series;
 mod tests;
 
 pub use definitions::{Definition, Kind, definitions};
-pub use figures::TunnelFigures;
+pub use figures::{Lengths, TunnelFigures};
 pub(crate) use labels::{AcceptErrorClass, FailureLabel, HandshakeFailure, labels};
 pub(crate) use series::{
     CertificateKey, CertificateSeries, MemberKey, MemberSeries, ProcessSeries, RuleKey, RuleSeries,

@@ -103,8 +103,8 @@ impl Record {
         self.series.tunnel_drained(self.core.id, answered);
     }
 
-    /// The tunnel is over.
-    pub(super) fn close(&self, end: TunnelEnd, closing: Closing) {
+    /// The tunnel is over; `pings` are the last round trips of client and member.
+    pub(super) fn close(&self, end: TunnelEnd, closing: Closing, pings: [Option<Duration>; 2]) {
         let took = self.started.elapsed();
         let label = CloseLabel::of(closing.code);
         self.series.tunnel_closed(self.core.id, took, end, closing.side, label);
@@ -128,6 +128,8 @@ impl Record {
                     closed_by: closing.side,
                     messages_received: self.told.messages_received,
                     messages_sent: self.told.messages_sent,
+                    client_ping: pings[0],
+                    member_ping: pings[1],
                 }),
             });
         }

@@ -38,8 +38,9 @@ pub(crate) struct Rules {
     message: u64,
     rate: Option<Bucket>,
     ping: Option<(Token, Instant)>,
-    /// How long the last ping took that was answered; taken by whoever looks.
+    /// How long the last ping took that was answered, and whether that was told.
     answered: Option<Duration>,
+    told: bool,
     /// Pings of the source itself that have passed.
     pings: u32,
     /// Pongs of the source that have passed.
@@ -59,6 +60,7 @@ impl Rules {
             rate: max_messages_per_second.map(Bucket::full),
             ping: None,
             answered: None,
+            told: true,
             pings: 0,
             pongs: 0,
         }
@@ -71,7 +73,12 @@ impl Rules {
 
     /// How long the last answer to a ping took, once.
     pub(super) fn answered(&mut self) -> Option<Duration> {
-        self.answered.take()
+        self.answered.filter(|_| !std::mem::replace(&mut self.told, true))
+    }
+
+    /// How long the last answer to a ping took.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.answered
     }
 
     /// Pings of the source that have passed.
@@ -129,6 +136,7 @@ impl Rules {
         if payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).eq(token) {
             self.ping = None;
             self.answered = Some(since.elapsed());
+            self.told = false;
             return Judgement::Drop;
         }
         Judgement::Pass

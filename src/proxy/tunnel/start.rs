@@ -43,7 +43,7 @@ pub(crate) fn start(exchange: Exchange, status: StatusCode, client: Leg, member:
             None => {
                 let closing = record.core.closing();
                 let end = why_ended(&listener, &record.member, closing, TunnelEnd::ClientError);
-                record.close(end, Closing { side: end.side(), code: None });
+                record.close(end, Closing { side: end.side(), code: None }, [None; 2]);
                 drop(entered);
             }
         }

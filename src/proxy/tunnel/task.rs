@@ -381,7 +381,8 @@ impl Future for Tunnel {
             this.record.drained(this.up.close().is_some());
         }
         let closing = this.closing.unwrap_or(Closing { side: end.side(), code: None });
-        this.record.close(end, closing);
+        let pings = [&mut this.up, &mut this.down].map(|way| way.rules()?.round_trip());
+        this.record.close(end, closing, pings);
         Poll::Ready(())
     }
 }
