@@ -156,3 +156,30 @@ fn head_of(bytes: &[u8]) -> Option<(bool, u8, usize, u64, [u8; 4])> {
     let mask = if masked { bytes.get(2 + wide..6 + wide)?.try_into().ok()? } else { [0; 4] };
     Some((fin, opcode, 2 + wide + if masked { 4 } else { 0 }, length, mask))
 }
+
+/// A read of several masked frames, to be followed over and over.
+#[derive(Debug)]
+pub struct FramesOf {
+    bytes: Vec<u8>,
+    follow: Follow,
+    rules: Option<Rules>,
+}
+
+impl FramesOf {
+    /// `count` binary messages of `size` bytes each.
+    pub fn new(count: usize, size: usize, limited: bool) -> Self {
+        let mut frame = vec![0x82, 0x80 | 126];
+        frame.extend((size as u16).to_be_bytes());
+        frame.resize(frame.len() + 4 + size, 7);
+        let most = Some(1 << 40);
+        let rules = limited.then(|| Rules::new(most, most, std::num::NonZeroU32::new(u32::MAX)));
+        Self { bytes: frame.repeat(count), follow: Follow::default(), rules }
+    }
+
+    /// Goes over the read; the messages that have passed in all.
+    pub fn follow(&mut self) -> u64 {
+        let walked = self.follow.walk(&self.bytes, &mut None, self.rules.as_mut());
+        assert!(walked.held.is_empty());
+        self.follow.messages()
+    }
+}

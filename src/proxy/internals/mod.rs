@@ -6,7 +6,7 @@ mod script;
 mod table;
 mod tunnel;
 
-pub use frames::check_frames;
+pub use frames::{FramesOf, check_frames};
 pub use lookup::{Hosts, Paths};
 pub use table::{Compile, check_table, snapshot_of};
 pub use tunnel::check_tunnel;
