@@ -36,6 +36,8 @@ struct Checked {
     protocol: Protocol,
     hosts: Vec<HostPattern>,
     tls: Option<Arc<ListenerTls>>,
+    /// Otherwise it keeps its hosts and answers 502.
+    serves: bool,
 }
 
 impl Listeners<'_, '_> {
@@ -63,7 +65,10 @@ impl Listeners<'_, '_> {
             let Some(checked) = checked[listener_index].take() else {
                 continue;
             };
-            let rule = self.rule(rule, parts, findings);
+            let mut rule = self.rule(rule, parts, findings);
+            if !checked.serves {
+                rule.action = Action::Refuse;
+            }
             let name: Box<str> = spec.http_listeners[listener_index].name.as_str().into();
             let listener = Listener {
                 name: name.clone(),
@@ -115,9 +120,11 @@ impl Listeners<'_, '_> {
         let port_path = format!("spec.frontendPorts[{port_place}].port");
         let port = in_range(spec.frontend_ports[port_place].port, 1..=65535, &port_path, findings);
         let hosts = hosts(source, &path, findings);
-        let tls = match source.protocol {
+        let (tls, serves) = match source.protocol {
             api::Protocol::Https => {
-                Some(self.profiles.listener(self.context, source, &path, findings)?)
+                let (tls, serves) =
+                    self.profiles.listener(self.context, source, &path, findings)?;
+                (Some(tls), serves)
             }
             api::Protocol::Http => {
                 for (is_set, field) in [
@@ -131,7 +138,7 @@ impl Listeners<'_, '_> {
                         findings.warn(path, "it has no effect with protocol Http");
                     }
                 }
-                None
+                (None, true)
             }
         };
         if self.context.is_refused("httpListeners", index) {
@@ -149,7 +156,7 @@ impl Listeners<'_, '_> {
             api::Protocol::Http => Protocol::Http,
             api::Protocol::Https => Protocol::Https,
         };
-        Some(Checked { address, port, protocol, hosts: hosts?, tls })
+        Some(Checked { address, port, protocol, hosts: hosts?, tls, serves })
     }
 
     /// The rule of each listener, by the listener's place: the first that names it.

@@ -45,14 +45,16 @@ impl Profiles {
         Self { policy, profiles }
     }
 
-    /// How an Https listener speaks TLS; `None` if it cannot.
+    /// How an Https listener speaks TLS, and whether it may serve; `None` if it has no certificate. One
+    /// whose policy or profile is refused must serve nobody, and yet keep its hosts: another listener
+    /// would take their requests without asking what this one was meant to ask.
     pub(super) fn listener(
         &self,
         context: &Context<'_>,
         source: &HttpListener,
         path: &str,
         findings: &mut Findings,
-    ) -> Option<Arc<ListenerTls>> {
+    ) -> Option<(Arc<ListenerTls>, bool)> {
         let names = source.ssl_certificate.iter().map(|name| (name, "sslCertificate".to_owned()));
         let more = source.ssl_certificates.iter().enumerate();
         let more = more.map(|(index, name)| (name, format!("sslCertificates[{index}]")));
@@ -70,21 +72,22 @@ impl Profiles {
             return None;
         };
         let profile = match &source.ssl_profile {
-            None => None,
+            None => Some(None),
             Some(name) => {
-                Some(self.named(context, name, &format!("{path}.sslProfile"), findings)?)
+                self.named(context, name, &format!("{path}.sslProfile"), findings).map(Some)
             }
         };
-        let policy = profile.and_then(|profile| profile.policy.clone()).or(self.policy.clone());
-        let Some(policy) = policy else {
-            findings.refuse(path, "it cannot be served: spec.sslPolicy is refused");
-            return None;
-        };
-        tls.policy = policy;
-        tls.client_auth = profile.and_then(|profile| profile.client_auth.clone());
+        let own = profile.flatten();
+        let policy = own.and_then(|profile| profile.policy.clone()).or(self.policy.clone());
+        if policy.is_none() {
+            findings.refuse(path, "it answers 502: spec.sslPolicy is refused");
+        }
+        let serves = profile.is_some() && policy.is_some();
+        tls.policy = policy.unwrap_or_default();
+        tls.client_auth = own.and_then(|profile| profile.client_auth.clone());
         tls.requires_server_name = source.require_server_name_indication;
         tls.http2 = context.spec.enable_http2 != Some(false);
-        Some(Arc::new(tls))
+        Some((Arc::new(tls), serves))
     }
 
     fn named(
