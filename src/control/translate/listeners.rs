@@ -59,6 +59,7 @@ impl Listeners<'_, '_> {
             .collect();
         refuse_clashes(&spec.http_listeners, &mut checked, findings);
 
+        lend_certificates(&mut checked);
         let rules = self.rules(&places, findings);
         let mut by_address: Vec<(SocketAddr, u16, Vec<Arc<Listener>>)> = Vec::new();
         for (listener_index, rule) in self.in_rule_order(&rules) {
@@ -121,11 +122,7 @@ impl Listeners<'_, '_> {
         let port = in_range(spec.frontend_ports[port_place].port, 1..=65535, &port_path, findings);
         let hosts = hosts(source, &path, findings);
         let (tls, serves) = match source.protocol {
-            api::Protocol::Https => {
-                let (tls, serves) =
-                    self.profiles.listener(self.context, source, &path, findings)?;
-                (Some(tls), serves)
-            }
+            api::Protocol::Https => self.profiles.listener(self.context, source, &path, findings),
             api::Protocol::Http => {
                 for (is_set, field) in [
                     (source.ssl_certificate.is_some(), "sslCertificate"),
@@ -330,6 +327,29 @@ fn hosts(source: &HttpListener, path: &str, findings: &mut Findings) -> Option<V
         }
     }
     Some(patterns)
+}
+
+/// A listener that lost its certificate keeps its hosts, so that no other listener takes requests
+/// that were never meant for it: what one of its port shows is shown for it, and it answers 502. On
+/// a port where nobody has a certificate nothing can be answered.
+fn lend_certificates(checked: &mut [Option<Checked>]) {
+    let mut lenders: HashMap<SocketAddr, Arc<ListenerTls>> = HashMap::new();
+    for listener in checked.iter().flatten() {
+        let Some(tls) = &listener.tls else { continue };
+        // The basic one's is what a name gets that no listener has.
+        if listener.hosts.is_empty() || !lenders.contains_key(&listener.address) {
+            lenders.insert(listener.address, tls.clone());
+        }
+    }
+    for place in checked {
+        let Some(listener) = place else { continue };
+        if listener.protocol == Protocol::Https && listener.tls.is_none() {
+            listener.tls = lenders.get(&listener.address).cloned();
+            if listener.tls.is_none() {
+                *place = None;
+            }
+        }
+    }
 }
 
 /// Refuses listeners that cannot be told from one before them: another protocol on its socket, or

@@ -2,8 +2,8 @@
 //! resources always give the same outcome, whoever asks.
 //!
 //! What is wrong is refused alone. A rule that cannot work keeps its listener, which answers 502:
-//! requests meant for it must not fall to another listener. A listener that cannot work is left
-//! out, and its rule with it.
+//! requests meant for it must not fall to another listener. A listener whose certificate, profile or
+//! policy is wrong keeps its hosts, too; one that says neither port nor hosts is left out.
 
 mod addresses;
 mod backend_tls;

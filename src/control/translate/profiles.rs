@@ -45,7 +45,7 @@ impl Profiles {
         Self { policy, profiles }
     }
 
-    /// How an Https listener speaks TLS, and whether it may serve; `None` if it has no certificate. One
+    /// How an Https listener speaks TLS, if it has its certificates, and whether it may serve. One
     /// whose policy or profile is refused must serve nobody, and yet keep its hosts: another listener
     /// would take their requests without asking what this one was meant to ask.
     pub(super) fn listener(
@@ -54,23 +54,28 @@ impl Profiles {
         source: &HttpListener,
         path: &str,
         findings: &mut Findings,
-    ) -> Option<(Arc<ListenerTls>, bool)> {
+    ) -> (Option<Arc<ListenerTls>>, bool) {
         let names = source.ssl_certificate.iter().map(|name| (name, "sslCertificate".to_owned()));
         let more = source.ssl_certificates.iter().enumerate();
         let more = more.map(|(index, name)| (name, format!("sslCertificates[{index}]")));
         let mut tls: Option<ListenerTls> = None;
+        let mut is_named = false;
         for (name, field) in names.chain(more) {
-            let certificate = certificate(context, name, &format!("{path}.{field}"), findings)?;
+            is_named = true;
+            let path = format!("{path}.{field}");
+            let Some(certificate) = certificate(context, name, &path, findings) else {
+                return (None, false);
+            };
             match &mut tls {
                 None => tls = Some(ListenerTls::showing(certificate)),
                 Some(tls) => tls.add(certificate),
             }
         }
-        let Some(mut tls) = tls else {
+        if !is_named {
             let path = format!("{path}.sslCertificate");
             findings.refuse(path, "an Https listener needs a certificate");
-            return None;
-        };
+        }
+        let Some(mut tls) = tls else { return (None, false) };
         let profile = match &source.ssl_profile {
             None => Some(None),
             Some(name) => {
@@ -87,7 +92,7 @@ impl Profiles {
         tls.client_auth = own.and_then(|profile| profile.client_auth.clone());
         tls.requires_server_name = source.require_server_name_indication;
         tls.http2 = context.spec.enable_http2 != Some(false);
-        Some((Arc::new(tls), serves))
+        (Some(Arc::new(tls)), serves)
     }
 
     fn named(
