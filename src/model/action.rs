@@ -2,31 +2,34 @@
 
 use std::sync::Arc;
 
-use crate::{PathPattern, Target};
+use crate::{PathPattern, Redirect, Target};
 
 /// What a rule does with a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Forward it to a member of the target's pool.
-    Forward(Arc<Target>),
-    /// Send the client elsewhere.
-    Redirect(Redirect),
+    /// The same with every request of the listener.
+    Always(Handling),
     /// Look at its path.
     Paths(Arc<PathMap>),
-    /// The rule was refused: its listener keeps its hosts, so that no other listener takes
-    /// requests that were never meant for it, and answers 502.
-    Refuse,
 }
 
-/// What a path rule does with a request, or a path map with those that no path rule takes. Unlike
-/// an [`Action`] it cannot look at the path again.
+/// What happens to a request: all that a Basic rule, a path rule and the default of a path map
+/// can say of it, which is the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Handling {
+    /// What it comes to in the end.
+    pub leaf: Leaf,
+}
+
+/// What a request comes to. Unlike an [`Action`] it cannot look at the path again.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Leaf {
-    /// Forward it to a member of the target's pool.
+    /// It is forwarded to a member of the target's pool.
     Forward(Arc<Target>),
-    /// Send the client elsewhere.
-    Redirect(Redirect),
-    /// The path rule was refused: it keeps its paths and answers 502.
+    /// The client is sent elsewhere.
+    Redirect(Arc<Redirect>),
+    /// The rule or path rule was refused: it keeps its hosts or paths, so that no other one takes
+    /// requests that were never meant for it, and answers 502.
     Refuse,
     /// Nothing was ever meant to take it: 404.
     NotFound,
@@ -38,7 +41,7 @@ pub struct PathMap {
     /// The first whose pattern covers the path takes the request.
     pub rules: Vec<PathRule>,
     /// What happens to all others.
-    pub default: Leaf,
+    pub default: Handling,
 }
 
 /// What happens to some paths.
@@ -48,52 +51,40 @@ pub struct PathRule {
     pub name: Box<str>,
     /// The paths that it takes.
     pub patterns: Vec<PathPattern>,
-    /// What it does.
-    pub action: Leaf,
+    /// What happens to requests for them.
+    pub handling: Handling,
 }
 
-/// A redirect to HTTPS: host, path and query stay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Redirect {
-    /// The answer's status code.
-    pub status: RedirectStatus,
-    /// The port to go to; `None` for 443.
-    pub port: Option<u16>,
+impl From<Leaf> for Handling {
+    /// Nothing else happens on the way.
+    fn from(leaf: Leaf) -> Self {
+        Self { leaf }
+    }
 }
 
-/// The status code of a redirect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RedirectStatus {
-    /// 301.
-    MovedPermanently,
-    /// 302.
-    Found,
-    /// 307: the method stays.
-    Temporary,
-    /// 308: the method stays.
-    Permanent,
-}
+impl Handling {
+    /// Answers 502.
+    pub fn refused() -> Self {
+        Leaf::Refuse.into()
+    }
 
-impl RedirectStatus {
-    /// The number.
-    pub fn code(self) -> u16 {
-        match self {
-            Self::MovedPermanently => 301,
-            Self::Found => 302,
-            Self::Temporary => 307,
-            Self::Permanent => 308,
-        }
+    /// Whether any request is forwarded or redirected.
+    pub fn serves(&self) -> bool {
+        matches!(self.leaf, Leaf::Forward(_) | Leaf::Redirect(_))
     }
 }
 
 impl Action {
+    /// Answers 502, whatever the request.
+    pub fn refused() -> Self {
+        Self::Always(Handling::refused())
+    }
+
     /// What happens to requests that no path rule takes.
-    pub fn otherwise(&self) -> Leaf {
+    pub fn otherwise(&self) -> &Handling {
         match self {
-            Self::Forward(target) => Leaf::Forward(target.clone()),
-            Self::Redirect(redirect) => Leaf::Redirect(*redirect),
-            Self::Paths(map) => map.default.clone(),
-            Self::Refuse => Leaf::Refuse,
+            Self::Always(handling) => handling,
+            Self::Paths(map) => &map.default,
         }
     }
 
@@ -101,13 +92,12 @@ impl Action {
     pub fn path_rules(&self) -> &[PathRule] {
         match self {
             Self::Paths(map) => &map.rules,
-            Self::Forward(_) | Self::Redirect(_) | Self::Refuse => &[],
+            Self::Always(_) => &[],
         }
     }
 
     /// Whether any request is forwarded or redirected.
     pub fn serves(&self) -> bool {
-        let works = |leaf: &Leaf| matches!(leaf, Leaf::Forward(_) | Leaf::Redirect(_));
-        works(&self.otherwise()) || self.path_rules().iter().any(|rule| works(&rule.action))
+        self.otherwise().serves() || self.path_rules().iter().any(|rule| rule.handling.serves())
     }
 }

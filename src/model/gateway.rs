@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::{Listener, ObjectName, Pool, Protocol};
+use crate::{HostPrecedence, Listener, ObjectName, Pool, Protocol};
 
 /// One immutable set of gateways; what a table is compiled from.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +44,7 @@ pub struct Frontend {
     port: u16,
     protocol: Protocol,
     listeners: Vec<Arc<Listener>>,
+    precedence: HostPrecedence,
 }
 
 /// Why listeners cannot share a socket.
@@ -97,7 +98,13 @@ impl Frontend {
                 return Err(FrontendError::NoCertificate { listener: listener.name.clone() });
             }
         }
-        Ok(Self { address, port, protocol, listeners })
+        Ok(Self { address, port, protocol, listeners, precedence: HostPrecedence::default() })
+    }
+
+    /// The same, where this decides between listeners that cover the same host.
+    #[must_use]
+    pub fn with_precedence(self, precedence: HostPrecedence) -> Self {
+        Self { precedence, ..self }
     }
 
     /// The address it binds.
@@ -113,6 +120,11 @@ impl Frontend {
     /// What clients speak on it.
     pub fn protocol(&self) -> Protocol {
         self.protocol
+    }
+
+    /// What decides between listeners that cover the same host.
+    pub fn precedence(&self) -> HostPrecedence {
+        self.precedence
     }
 
     /// Its listeners, in rule order.

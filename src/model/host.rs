@@ -164,6 +164,21 @@ impl HostPattern {
     }
 }
 
+impl HostPattern {
+    /// Whether the pattern covers every host that `other` covers. Of some wildcards that do it is
+    /// not told.
+    pub fn includes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (one, Self::Exact(name)) => one.covers(name.as_str()),
+            (Self::Wildcard(one), Self::Wildcard(other) | Self::OneLabel(other)) => {
+                includes(one.as_bytes(), other.as_bytes())
+            }
+            (Self::OneLabel(one), Self::OneLabel(other)) => one == other,
+            (Self::Exact(_) | Self::OneLabel(_), _) => false,
+        }
+    }
+}
+
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -206,6 +221,23 @@ fn covers(pattern: &[u8], host: &[u8]) -> bool {
     p == pattern.len()
 }
 
+/// Whether one pattern covers whatever is written in place of the wildcards of another: its `*`
+/// takes anything, its `?` one character, which a `*` need not be.
+fn includes(one: &[u8], other: &[u8]) -> bool {
+    let literal = one.iter().rev().take_while(|byte| !matches!(byte, b'*' | b'?')).count();
+    if !other.ends_with(&one[one.len() - literal..]) {
+        return false;
+    }
+    match one.split_first() {
+        None => other.is_empty(),
+        Some((b'*', rest)) => (1..=other.len()).any(|taken| includes(rest, &other[taken..])),
+        Some((b'?', rest)) => {
+            other.first().is_some_and(|byte| *byte != b'*') && includes(rest, &other[1..])
+        }
+        Some((byte, rest)) => other.first() == Some(byte) && includes(rest, &other[1..]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -230,6 +262,24 @@ mod tests {
                 expected,
                 "{pattern} {host}"
             );
+        }
+    }
+
+    #[test]
+    fn wide_patterns_include_narrow_ones() {
+        for (one, other, expected) in [
+            ("*.example", "a.example", true),
+            ("*.example", "*.a.example", true),
+            ("*.example", "*.example", true),
+            ("*.a.example", "*.example", false),
+            ("*.example", "example", false),
+            ("?.example", "*.example", false),
+            ("*.example", "?.example", true),
+            ("a.example", "*.example", false),
+            ("*.com-*.org", "*.com-b.org", true),
+        ] {
+            let [one, other] = [one, other].map(|text| HostPattern::new(text).unwrap());
+            assert_eq!(one.includes(&other), expected, "{one} {other}");
         }
     }
 
@@ -279,6 +329,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_a_pattern_includes_it_covers(
+            one in "[ab.*?]{0,6}",
+            other in "[ab.*?]{0,6}",
+            host in "[ab.]{0,8}",
+        ) {
+            let (one, other, host) = (one.as_bytes(), other.as_bytes(), host.as_bytes());
+            if includes(one, other) && covers(other, host) {
+                prop_assert!(covers(one, host));
+            }
+        }
+
         #[test]
         fn covering_agrees_with_its_definition(pattern in "[ab.*?]{0,8}", host in "[ab.]{0,12}") {
             prop_assert_eq!(

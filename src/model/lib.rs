@@ -17,13 +17,16 @@ mod host;
 mod listener;
 mod name;
 mod path;
+mod path_override;
 mod pool;
 mod probe;
+mod rank;
+mod redirect;
 mod settings;
 mod tls;
 mod websocket;
 
-pub use action::{Action, Leaf, PathMap, PathRule, Redirect, RedirectStatus};
+pub use action::{Action, Handling, Leaf, PathMap, PathRule};
 pub use certificate::{Certificate, CertificateError, TrustedRoots};
 pub use cookie::{CookieName, CookieNameError};
 pub use gateway::{Frontend, FrontendError, Gateway, KnownListener, Snapshot};
@@ -31,10 +34,13 @@ pub use host::{HostPattern, HostPatternError, Hostname, HostnameError};
 pub use listener::{Listener, Priority, PriorityError, Protocol, Rule};
 pub use name::ObjectName;
 pub use path::{PathMatch, PathPattern, PathPatternError};
+pub use path_override::{PathOverride, PathOverrideError};
 pub use pool::{Member, MemberState, Pool};
 pub use probe::{
     BodyMatchError, Probe, ProbeHost, ProbeKind, ProbeMatch, StatusRange, StatusRangeError,
 };
+pub use rank::{HostPrecedence, Rank};
+pub use redirect::{Redirect, RedirectStatus, RedirectTo, RedirectUrl, RedirectUrlError};
 pub use settings::{BackendTls, HostOverride, LoadDistribution, Settings, Target, Trust};
 pub use tls::{
     CipherSuite, ClientAuth, ListenerTls, NothingOffered, RevocationLists, TlsPolicy, TlsVersion,

@@ -7,11 +7,11 @@ use thiserror::Error;
 /// The longest pattern, in bytes.
 const LONGEST: usize = 1024;
 
-/// What a path rule takes: paths without their query, as the client wrote them. Letters of another
-/// case are other letters.
+/// What a path rule takes: paths without their query, as the client wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PathPattern {
     matching: PathMatch,
+    ignores_case: bool,
     path: Box<str>,
 }
 
@@ -38,11 +38,54 @@ pub enum PathPatternError {
     /// A character that no path on the wire has.
     #[error("{0:?} cannot stand in a path; write it in percent encoding")]
     Character(char),
+    /// One that Application Gateway does not take.
+    #[error(
+        "{0:?} is not allowed in it: letters, digits and -._~!$()+,;=:@'/ are, and * at its end"
+    )]
+    NotAllowed(char),
+    /// A `*` with something after it.
+    #[error("* can only be its last character")]
+    Star,
+    /// Every path begins with it, and only one is it.
+    #[error(
+        "/ alone takes nothing: /* takes every path, and what no path rule takes gets the default of the map"
+    )]
+    Alone,
 }
 
 impl PathPattern {
-    /// Checks a path to be compared like this. A `/` at the end of a prefix changes nothing, and
-    /// is left out.
+    /// Checks a pattern of Application Gateway: a path, or what paths begin with and `*`. Letters
+    /// of another case are the same letters.
+    ///
+    /// # Errors
+    /// If it does not begin with `/`, is `/` alone, is too long, has a `*` that is not its last
+    /// character, or has a character that Application Gateway does not take.
+    pub fn application_gateway(text: &str) -> Result<Self, PathPatternError> {
+        if !text.starts_with('/') {
+            return Err(PathPatternError::Relative);
+        }
+        if text.len() > LONGEST {
+            return Err(PathPatternError::TooLong(text.len()));
+        }
+        let (matching, path) = match text.strip_suffix('*') {
+            Some(begin) => (PathMatch::Begins, begin),
+            None => (PathMatch::Exact, text),
+        };
+        if path.contains('*') {
+            return Err(PathPatternError::Star);
+        }
+        let odd = |c: &char| !c.is_ascii_alphanumeric() && !"-._~!$()+,;=:@'/".contains(*c);
+        if let Some(wrong) = path.chars().find(odd) {
+            return Err(PathPatternError::NotAllowed(wrong));
+        }
+        if text == "/" {
+            return Err(PathPatternError::Alone);
+        }
+        Ok(Self { matching, ignores_case: true, path: path.into() })
+    }
+
+    /// Checks a path to be compared like this, in which letters of another case are other letters.
+    /// A `/` at the end of a prefix changes nothing, and is left out.
     ///
     /// # Errors
     /// If it does not begin with `/`, is too long, or has a character that no path has.
@@ -61,7 +104,7 @@ impl PathPattern {
             PathMatch::Prefix => path.strip_suffix('/').unwrap_or(path),
             PathMatch::Exact | PathMatch::Begins => path,
         };
-        Ok(Self { matching, path: path.into() })
+        Ok(Self { matching, ignores_case: false, path: path.into() })
     }
 
     /// How it is compared.
@@ -74,17 +117,56 @@ impl PathPattern {
         &self.path
     }
 
+    /// Whether letters of another case are the same letters.
+    pub fn ignores_case(&self) -> bool {
+        self.ignores_case
+    }
+
     /// Whether the pattern covers a path without query.
     ///
     /// This is the meaning; the data plane compiles patterns into an index that gives the same
     /// answers.
     pub fn covers(&self, path: &str) -> bool {
-        match self.matching {
-            PathMatch::Exact => *path == *self.path,
-            PathMatch::Begins => path.starts_with(&*self.path),
-            PathMatch::Prefix => path
-                .strip_prefix(&*self.path)
-                .is_some_and(|rest| rest.starts_with('/') || rest.is_empty() && !path.is_empty()),
+        self.rest(path).is_some()
+    }
+
+    /// What a path that the pattern covers has behind the pattern's own text.
+    pub fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let rest = self.strip(path)?;
+        let covers = match self.matching {
+            PathMatch::Exact => rest.is_empty(),
+            PathMatch::Begins => true,
+            PathMatch::Prefix => rest.starts_with('/') || rest.is_empty() && !path.is_empty(),
+        };
+        covers.then_some(rest)
+    }
+
+    /// What follows the pattern's text in one that begins with it.
+    fn strip<'p>(&self, text: &'p str) -> Option<&'p str> {
+        let (begin, rest) = text.split_at_checked(self.path.len())?;
+        let same = match self.ignores_case {
+            true => begin.eq_ignore_ascii_case(&self.path),
+            false => *begin == *self.path,
+        };
+        same.then_some(rest)
+    }
+
+    /// Whether the pattern covers every path that `other` covers.
+    pub fn includes(&self, other: &Self) -> bool {
+        let has_letters = self.path.bytes().any(|byte| byte.is_ascii_alphabetic());
+        if other.ignores_case && !self.ignores_case && has_letters {
+            return false;
+        }
+        // The prefix `/` is empty, and covers what begins with a slash.
+        let text = if other.path.is_empty() { "/" } else { &*other.path };
+        let Some(rest) = self.strip(text) else {
+            return false;
+        };
+        match (self.matching, other.matching) {
+            (PathMatch::Begins, _) => true,
+            (PathMatch::Exact, matching) => rest.is_empty() && matching == PathMatch::Exact,
+            (PathMatch::Prefix, PathMatch::Begins) => rest.starts_with('/'),
+            (PathMatch::Prefix, _) => rest.is_empty() || rest.starts_with('/'),
         }
     }
 }
@@ -134,6 +216,70 @@ mod tests {
         ] {
             let covers = PathPattern::new(matching, pattern).unwrap().covers(path);
             assert_eq!(covers, expected, "{matching:?} {pattern} {path}");
+        }
+    }
+
+    /// The rules of Application Gateway's reference, one line each.
+    #[test]
+    fn patterns_of_application_gateway_ignore_case_and_take_a_star_at_their_end() {
+        for (pattern, path, rest) in [
+            ("/images*", "/images", Some("")),
+            ("/images*", "/images/a", Some("/a")),
+            ("/images*", "/imagesque", Some("que")),
+            ("/images/*", "/images/a", Some("a")),
+            ("/images/*", "/images", None),
+            ("/Images/*", "/iMAGES/A", Some("A")),
+            ("/images", "/IMAGES", Some("")),
+            ("/images", "/images/", None),
+            ("/images/", "/images", None),
+            ("/*", "/", Some("")),
+            ("/*", "*", None),
+            ("/a-._~!$()+,;=:@'b", "/a-._~!$()+,;=:@'b", Some("")),
+        ] {
+            let found = PathPattern::application_gateway(pattern).unwrap();
+            assert_eq!(found.rest(path), rest, "{pattern} {path}");
+            assert_eq!(found.covers(path), rest.is_some(), "{pattern} {path}");
+        }
+        for (pattern, why) in [
+            ("", "begin with /"),
+            ("images/*", "begin with /"),
+            ("*", "begin with /"),
+            ("/", "/ alone takes nothing"),
+            ("/a*b", "* can only be its last character"),
+            ("/a**", "* can only be its last character"),
+            ("/a?b", "'?' is not allowed"),
+            ("/a#b", "'#' is not allowed"),
+            ("/a%20b", "'%' is not allowed"),
+            ("/a&b", "'&' is not allowed"),
+            ("/a b", "' ' is not allowed"),
+            ("/ä", "'ä' is not allowed"),
+        ] {
+            let error = PathPattern::application_gateway(pattern).unwrap_err().to_string();
+            assert!(error.contains(why), "{pattern:?}: {error}");
+        }
+    }
+
+    /// Of every two patterns: one that includes the other covers all that it covers.
+    #[test]
+    fn a_pattern_includes_another_if_it_covers_all_of_its_paths() {
+        let paths = ["", "/", "/a", "/a/", "/a/b", "/ab", "/A", "/aB", "/abc", "/b"];
+        let mut patterns = Vec::new();
+        for path in &paths[1..] {
+            patterns.extend([Exact, Prefix, Begins].map(|m| PathPattern::new(m, path).unwrap()));
+            patterns.extend(PathPattern::application_gateway(path));
+            patterns.extend(PathPattern::application_gateway(&format!("{path}*")));
+        }
+        // More than any of the patterns says.
+        let more = ["x", "/", "/x", "B"];
+        let longer = paths.iter().flat_map(|path| more.map(|more| format!("{path}{more}")));
+        let mut all: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+        all.extend(longer);
+        all.extend(all.clone().iter().map(|path| path.to_ascii_uppercase()));
+        for one in &patterns {
+            for other in &patterns {
+                let holds = all.iter().all(|path| one.covers(path) || !other.covers(path));
+                assert_eq!(one.includes(other), holds, "{one:?} {other:?}");
+            }
         }
     }
 

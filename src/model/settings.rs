@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Certificate, CookieName, Hostname, Pool, Probe, Protocol, TrustedRoots, WebSocket};
+use crate::{
+    Certificate, CookieName, Hostname, PathOverride, Pool, Probe, Protocol, TrustedRoots, WebSocket,
+};
 
 /// A pool with the settings it is used with: what is probed and balanced over.
 ///
@@ -33,6 +35,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// The `Host` that members see.
     pub host: HostOverride,
+    /// What the path that members see begins with, in place of what a path rule takes it by.
+    pub path: Option<PathOverride>,
     /// The cookie by which a client's requests stay with one member. WebSocket traffic is not
     /// subject to it.
     pub affinity: Option<CookieName>,

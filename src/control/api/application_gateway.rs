@@ -8,7 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::api::{GatewayStatus, SslPolicy, SslProfile, TrustedClientCertificate, WebSocket};
+use crate::api::{
+    GatewayStatus, RedirectConfiguration, SslPolicy, SslProfile, TrustedClientCertificate,
+    UrlPathMap, WebSocket,
+};
 
 /// A gateway: listeners take requests, rules send them to pools of members.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -68,12 +71,18 @@ pub struct ApplicationGatewaySpec {
     /// HTTP/2 towards HTTPS clients, WebSocket over it included; on unless it is false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_http2: Option<bool>,
-    /// Not supported yet.
+    /// What decides which of several listeners takes a host that all of them cover: the priority
+    /// of their rules, if nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub url_path_maps: Option<Later>,
-    /// Not supported yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redirect_configurations: Option<Later>,
+    pub host_precedence: Option<HostPrecedence>,
+    /// Which path goes where, for rules of type PathBasedRouting.
+    #[schemars(length(max = 200), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub url_path_maps: Vec<UrlPathMap>,
+    /// Where clients are sent in place of a pool.
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub redirect_configurations: Vec<RedirectConfiguration>,
     /// Not supported yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rewrite_rule_sets: Option<Later>,
@@ -125,6 +134,16 @@ impl JsonSchema for Later {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
     }
+}
+
+/// What decides which of several listeners takes a host that all of them cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum HostPrecedence {
+    /// The smallest priority, however wide the hosts of its listener are.
+    Priority,
+    /// The narrowest host: a name before wildcards, wildcards with more letters before those with
+    /// fewer, listeners without a host last. Of equally narrow ones, the smallest priority.
+    MostSpecific,
 }
 
 /// An address of the gateway.
@@ -323,9 +342,11 @@ pub struct BackendHttpSettings {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub trusted_root_certificates: Vec<String>,
-    /// Not supported yet.
+    /// What the path begins with that members see: it goes before the client's path, and in a path
+    /// rule in the place of what its pattern has before `*`. The query stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<Later>,
+    #[schemars(length(max = 1024))]
+    pub path: Option<String>,
     /// The name of the cookie that affinity goes by, `ApplicationGatewayAffinity` by default. A
     /// second one has the same name with `CORS` at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -464,7 +485,7 @@ pub struct ProbeMatch {
 pub enum RuleType {
     /// Sends all requests of the listener to one pool.
     Basic,
-    /// Chooses by path. Not supported yet.
+    /// Chooses by path.
     PathBasedRouting,
 }
 
@@ -489,12 +510,12 @@ pub struct RequestRoutingRule {
     /// The settings, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_http_settings: Option<String>,
-    /// Not supported yet.
+    /// Of a rule of type PathBasedRouting: the path map, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url_path_map: Option<Later>,
-    /// Not supported yet.
+    pub url_path_map: Option<String>,
+    /// Where clients are sent, by name; in place of a pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub redirect_configuration: Option<Later>,
+    pub redirect_configuration: Option<String>,
     /// Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite_rule_set: Option<Later>,

@@ -1,6 +1,8 @@
 //! The resources that users write.
 
 mod application_gateway;
+mod path_map;
+mod redirect;
 mod status;
 mod tls;
 mod unsupported;
@@ -9,9 +11,12 @@ mod web_socket;
 pub use application_gateway::{
     ApplicationGateway, ApplicationGatewaySpec, BackendAddress, BackendAddressPool,
     BackendHttpSettings, CertificateRef, ConnectionDraining, CookieBasedAffinity,
-    FrontendIpConfiguration, FrontendPort, HttpListener, Later, LoadDistributionAlgorithm, Probe,
-    ProbeMatch, Protocol, RequestRoutingRule, RuleType, ServiceRef,
+    FrontendIpConfiguration, FrontendPort, HostPrecedence, HttpListener, Later,
+    LoadDistributionAlgorithm, Probe, ProbeMatch, Protocol, RequestRoutingRule, RuleType,
+    ServiceRef,
 };
+pub use path_map::{PathRule, UrlPathMap};
+pub use redirect::{RedirectConfiguration, RedirectType};
 pub use status::{Condition, GatewayStatus, ItemStatus, PoolStatus};
 pub use tls::{
     ClientAuthConfiguration, ClientAuthMode, ClientRevocation, SslPolicy, SslPolicyType,

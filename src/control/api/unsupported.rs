@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::api::Later;
+
 /// What happens to the part of the gateway that uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unsupported {
@@ -16,8 +18,6 @@ use Unsupported::{Refuses, Warns};
 
 /// By collection and field; an empty collection is the spec itself.
 const ALL: &[(&str, &str, Unsupported)] = &[
-    ("", "urlPathMaps", Warns),
-    ("", "redirectConfigurations", Warns),
     ("", "rewriteRuleSets", Warns),
     ("", "customErrorConfigurations", Warns),
     ("", "loadDistributionPolicies", Warns),
@@ -28,13 +28,8 @@ const ALL: &[(&str, &str, Unsupported)] = &[
     ("", "firewallPolicy", Warns),
     ("httpListeners", "customErrorConfigurations", Warns),
     ("httpListeners", "firewallPolicy", Refuses),
-    ("backendHttpSettingsCollection", "path", Refuses),
     ("backendHttpSettingsCollection", "dedicatedBackendConnection", Refuses),
     ("probes", "minServers", Warns),
-    ("requestRoutingRules", "urlPathMap", Refuses),
-    ("requestRoutingRules", "redirectConfiguration", Refuses),
-    ("requestRoutingRules", "rewriteRuleSet", Refuses),
-    ("requestRoutingRules", "loadDistributionPolicy", Refuses),
 ];
 
 /// A part of a gateway that has no meaning yet.
@@ -64,6 +59,13 @@ pub(crate) fn unsupported(spec: &Value) -> Vec<Part> {
         }
     }
     found
+}
+
+impl Later {
+    /// Whether it says anything.
+    pub(crate) fn is_set(&self) -> bool {
+        is_set(&self.0)
+    }
 }
 
 /// What says nothing, such as an empty list or `false`, is what happens anyway.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use k8s_openapi::jiff::Timestamp;
-use tidegate_model::{Action, Gateway, ObjectName};
+use tidegate_model::{Action, Gateway, Leaf, ObjectName};
 
 use crate::api::{ApplicationGatewaySpec, Condition, GatewayStatus, ItemStatus, PoolStatus};
 use crate::cluster::Feedback;
@@ -183,6 +183,11 @@ fn listeners(
     first_of_each(spec.http_listeners.iter().enumerate().map(item), |its| &its.name)
 }
 
+/// Whether nothing but 502 comes of the rule.
+fn is_refused(action: &Action) -> bool {
+    !action.serves() && action.otherwise().leaf != Leaf::NotFound
+}
+
 fn rules(
     gateway: &JudgedGateway,
     spec: &ApplicationGatewaySpec,
@@ -191,7 +196,7 @@ fn rules(
     let frontends = served.iter().flat_map(|gateway| &gateway.frontends);
     let forwarding: HashSet<&str> = frontends
         .flat_map(|frontend| frontend.listeners())
-        .filter(|listener| !matches!(listener.rule.action, Action::Refuse))
+        .filter(|listener| !is_refused(&listener.rule.action))
         .map(|listener| &*listener.rule.name)
         .collect();
     let item = |(place, rule): (usize, &crate::api::RequestRoutingRule)| {

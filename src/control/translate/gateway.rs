@@ -3,17 +3,21 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use tidegate_model::{Frontend, Gateway, Listener, ObjectName, Pool, Settings, Snapshot, Target};
+use tidegate_model::{
+    Frontend, Gateway, Listener, ObjectName, PathMap, Pool, Settings, Snapshot, Target,
+};
 
 use crate::api::{ApplicationGateway, ApplicationGatewaySpec, Part, Unsupported, unsupported};
 use crate::places::Places;
 use crate::resources::{self, Resources};
 use crate::translate::addresses::known_listeners;
+use crate::translate::destination::Destinations;
 use crate::translate::findings::{Finding, Findings, GATEWAY};
 use crate::translate::ingress::{Addresses, IngressOptions, Ingresses};
 use crate::translate::listeners::Listeners;
 use crate::translate::members::pool;
 use crate::translate::profiles::Profiles;
+use crate::translate::redirects::redirects;
 use crate::translate::reuse::Reuse;
 use crate::translate::settings::settings;
 use crate::translate::uses::{Taken, Uses};
@@ -37,6 +41,7 @@ pub(super) struct Parts {
     pub(super) pools: Reuse<Box<str>, Pool>,
     pub(super) settings: Reuse<Box<str>, Settings>,
     pub(super) targets: Reuse<(Box<str>, Box<str>), Target>,
+    pub(super) path_maps: Reuse<Box<str>, PathMap>,
     pub(super) listeners: Reuse<Box<str>, Listener>,
 }
 
@@ -46,6 +51,7 @@ impl Parts {
         self.pools.turn();
         self.settings.turn();
         self.targets.turn();
+        self.path_maps.turn();
         self.listeners.turn();
     }
 }
@@ -231,10 +237,21 @@ fn parts_of(
         })
         .collect();
     let profiles = Profiles::of(context, findings);
-    let listeners = Listeners { context, pools, pool_names, settings, settings_names, profiles };
+    let redirects = redirects(context, findings);
+    let redirect_names = names(&spec.redirect_configurations, |redirect| &redirect.name);
+    let destinations = Destinations {
+        context,
+        pools,
+        pool_names,
+        settings,
+        settings_names,
+        redirects,
+        redirect_names,
+    };
+    let listeners = Listeners { context, destinations: &destinations, profiles };
     let frontends = listeners.frontends(parts, taken, findings);
     let name = context.name.clone();
-    Gateway { name, frontends, pools: listeners.pools, listeners: known_listeners(context) }
+    Gateway { name, frontends, pools: destinations.pools, listeners: known_listeners(context) }
 }
 
 /// Names by place; the first of two equal ones.

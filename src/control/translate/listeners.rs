@@ -1,30 +1,28 @@
 //! Listeners with their rules, and the sockets that they share.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tidegate_model::{
-    Action, Frontend, HostPattern, Listener, ListenerTls, Pool, Priority, Protocol, Rule, Settings,
-    Target,
+    Action, Frontend, HostPattern, HostPrecedence, Listener, ListenerTls, Protocol,
 };
 
-use crate::api::{self, HttpListener, RequestRoutingRule, RuleType};
+use crate::api::{self, HttpListener};
 use crate::translate::addresses::{named, place};
+use crate::translate::destination::Destinations;
 use crate::translate::findings::Findings;
 use crate::translate::gateway::{Context, Names, Parts, duplicates, names};
+use crate::translate::hidden::warn_of_hidden;
 use crate::translate::profiles::Profiles;
+use crate::translate::rules::{Rules, in_rule_order};
 use crate::translate::settings::in_range;
 use crate::translate::uses::Taken;
 
 /// What listeners and rules of one gateway are made from.
 pub(super) struct Listeners<'a, 'c> {
     pub(super) context: &'c Context<'a>,
-    pub(super) pools: Vec<Arc<Pool>>,
-    pub(super) pool_names: Names<'a>,
-    /// `None` where they cannot be used.
-    pub(super) settings: Vec<Option<Arc<Settings>>>,
-    pub(super) settings_names: Names<'a>,
+    pub(super) destinations: &'c Destinations<'a, 'c>,
     pub(super) profiles: Profiles,
 }
 
@@ -60,15 +58,16 @@ impl Listeners<'_, '_> {
         refuse_clashes(&spec.http_listeners, &mut checked, findings);
 
         lend_certificates(&mut checked);
-        let rules = self.rules(&places, findings);
+        let all_rules = Rules::of(self.destinations, parts, findings);
+        let rules = all_rules.by_listener(&places, findings);
         let mut by_address: Vec<(SocketAddr, u16, Vec<Arc<Listener>>)> = Vec::new();
-        for (listener_index, rule) in self.in_rule_order(&rules) {
+        for (listener_index, rule) in in_rule_order(&rules) {
             let Some(checked) = checked[listener_index].take() else {
                 continue;
             };
-            let mut rule = self.rule(rule, parts, findings);
+            let mut rule = all_rules.rule(rule, parts, findings);
             if !checked.serves {
-                rule.action = Action::Refuse;
+                rule.action = Action::refused();
             }
             let name: Box<str> = spec.http_listeners[listener_index].name.as_str().into();
             let listener = Listener {
@@ -90,10 +89,23 @@ impl Listeners<'_, '_> {
                 findings.warn(path, "no rule names this listener: it is left out");
             }
         }
+        let precedence = match spec.host_precedence {
+            None | Some(api::HostPrecedence::Priority) => HostPrecedence::Priority,
+            Some(api::HostPrecedence::MostSpecific) => HostPrecedence::MostSpecific,
+        };
+        let rule_places = names(&spec.request_routing_rules, |rule| &rule.name);
+        let rule_path = |name: &str| {
+            let place = rule_places.get(name).copied().unwrap_or_default();
+            format!("spec.requestRoutingRules[{place}]")
+        };
         let mut frontends = Vec::with_capacity(by_address.len());
         for (address, port, listeners) in by_address {
             match Frontend::new(address, port, listeners) {
-                Ok(frontend) => frontends.push(frontend),
+                Ok(frontend) => {
+                    let frontend = frontend.with_precedence(precedence);
+                    warn_of_hidden(&frontend, rule_path, findings);
+                    frontends.push(frontend);
+                }
                 Err(error) => findings.refuse("spec.httpListeners", error.to_string()),
             }
         }
@@ -155,141 +167,6 @@ impl Listeners<'_, '_> {
         };
         Some(Checked { address, port, protocol, hosts: hosts?, tls, serves })
     }
-
-    /// The rule of each listener, by the listener's place: the first that names it.
-    fn rules(&self, listeners: &Names<'_>, findings: &mut Findings) -> HashMap<usize, usize> {
-        let mut rules: HashMap<usize, usize> = HashMap::new();
-        let mut seen = HashSet::new();
-        for (index, rule) in self.context.spec.request_routing_rules.iter().enumerate() {
-            // Of two with one name the second was refused.
-            if !seen.insert(rule.name.as_str()) {
-                continue;
-            }
-            let path = format!("spec.requestRoutingRules[{index}].httpListener");
-            let Some(&listener) = listeners.get(rule.http_listener.as_str()) else {
-                let why = format!("there is no {:?} in httpListeners", rule.http_listener);
-                findings.unresolved(path, why);
-                continue;
-            };
-            if let Some(first) = rules.get(&listener) {
-                let first = &self.context.spec.request_routing_rules[*first].name;
-                let why = format!("{:?} already has the rule {first:?}", rule.http_listener);
-                findings.refuse(path, why);
-                continue;
-            }
-            rules.insert(listener, index);
-        }
-        rules
-    }
-
-    /// Listeners with their rules, in the order of the rules.
-    fn in_rule_order(&self, rules: &HashMap<usize, usize>) -> Vec<(usize, usize)> {
-        let mut order: Vec<(usize, usize)> = rules.iter().map(|(l, r)| (*l, *r)).collect();
-        order.sort_by_key(|(_, rule)| *rule);
-        order
-    }
-
-    /// The rule at `index`; one that cannot work answers 502.
-    fn rule(&self, index: usize, parts: &mut Parts, findings: &mut Findings) -> Rule {
-        let source = &self.context.spec.request_routing_rules[index];
-        let path = format!("spec.requestRoutingRules[{index}]");
-        let priority = self.priority(index, source, &path, findings);
-        let target = self.target(index, source, &path, findings);
-        let action = match (&priority, target) {
-            (Ok(_), Some(target)) => {
-                let names = (target.pool.name.clone(), target.settings.name.clone());
-                Action::Forward(parts.targets.share(names, target))
-            }
-            _ => Action::Refuse,
-        };
-        // Among rules with priorities one without must not go before them.
-        let last = || Priority::try_from(20_000).ok();
-        let priority = priority.unwrap_or_else(|()| last());
-        Rule { name: source.name.as_str().into(), priority, action }
-    }
-
-    fn priority(
-        &self,
-        index: usize,
-        source: &RequestRoutingRule,
-        path: &str,
-        findings: &mut Findings,
-    ) -> Result<Option<Priority>, ()> {
-        let rules = &self.context.spec.request_routing_rules;
-        let path = format!("{path}.priority");
-        let Some(value) = source.priority else {
-            if rules.iter().any(|rule| rule.priority.is_some()) {
-                findings.refuse(path, "other rules have a priority: all rules need one, or none");
-                return Err(());
-            }
-            return Ok(None);
-        };
-        if let Some(other) = rules[..index].iter().find(|rule| rule.priority == Some(value)) {
-            findings.refuse(path, format!("{value} is already the priority of {:?}", other.name));
-            return Err(());
-        }
-        Priority::try_from(value)
-            .map(Some)
-            .map_err(|error| findings.refuse(path, error.to_string()))
-    }
-
-    fn target(
-        &self,
-        index: usize,
-        source: &RequestRoutingRule,
-        path: &str,
-        findings: &mut Findings,
-    ) -> Option<Target> {
-        if source.rule_type == RuleType::PathBasedRouting {
-            findings.refuse(format!("{path}.ruleType"), "not supported yet: only Basic is");
-            return None;
-        }
-        if self.context.is_refused("requestRoutingRules", index) {
-            return None;
-        }
-        let pool = find(
-            source.backend_address_pool.as_deref(),
-            &self.pool_names,
-            ("backendAddressPool", "backendAddressPools"),
-            path,
-            findings,
-        );
-        let settings = find(
-            source.backend_http_settings.as_deref(),
-            &self.settings_names,
-            ("backendHttpSettings", "backendHttpSettingsCollection"),
-            path,
-            findings,
-        );
-        let (pool, settings) = (pool?, settings?);
-        let Some(settings) = &self.settings[settings] else {
-            let path = format!("{path}.backendHttpSettings");
-            let name = source.backend_http_settings.as_deref().unwrap_or_default();
-            findings.refuse(path, format!("{name:?} cannot be used: see its own problems"));
-            return None;
-        };
-        Some(Target { pool: self.pools[pool].clone(), settings: settings.clone() })
-    }
-}
-
-/// The place of what a rule names.
-fn find(
-    name: Option<&str>,
-    names: &Names<'_>,
-    (field, collection): (&str, &str),
-    path: &str,
-    findings: &mut Findings,
-) -> Option<usize> {
-    let path = format!("{path}.{field}");
-    let Some(name) = name else {
-        findings.refuse(path, "a Basic rule needs it");
-        return None;
-    };
-    let place = names.get(name).copied();
-    if place.is_none() {
-        findings.unresolved(path, format!("there is no {name:?} in {collection}"));
-    }
-    place
 }
 
 fn hosts(source: &HttpListener, path: &str, findings: &mut Findings) -> Option<Vec<HostPattern>> {

@@ -9,17 +9,24 @@ mod addresses;
 mod backend_tls;
 mod certificates;
 mod conditions;
+mod destination;
 mod expiry;
 mod findings;
 mod gateway;
+mod hidden;
 mod ingress;
 mod listeners;
 mod members;
 #[cfg(test)]
 mod memory;
+mod path_maps;
+#[cfg(test)]
+mod path_tests;
 mod policy;
 mod profiles;
+mod redirects;
 mod reuse;
+mod rules;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -21,10 +21,9 @@ impl<K, V> Default for Reuse<K, V> {
 impl<K: Eq + Hash + Clone, V: PartialEq> Reuse<K, V> {
     /// The value, in the last one's place if it is equal.
     pub(super) fn share(&mut self, key: K, value: V) -> Arc<V> {
-        let shared = match self.last.get(&key) {
-            Some(last) if **last == value => last.clone(),
-            _ => Arc::new(value),
-        };
+        let same = |known: &&Arc<V>| ***known == value;
+        let known = self.now.get(&key).filter(same).or(self.last.get(&key).filter(same));
+        let shared = known.cloned().unwrap_or_else(|| Arc::new(value));
         self.now.insert(key, shared.clone());
         shared
     }

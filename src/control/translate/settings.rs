@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_model::{
-    CookieName, HostOverride, Hostname, LoadDistribution, Probe, ProbeHost, ProbeKind, ProbeMatch,
-    Settings, WebSocket,
+    CookieName, HostOverride, Hostname, LoadDistribution, PathOverride, Probe, ProbeHost,
+    ProbeKind, ProbeMatch, Settings, WebSocket,
 };
 
 use crate::api::{self, BackendHttpSettings, CookieBasedAffinity, LoadDistributionAlgorithm};
@@ -34,6 +34,7 @@ pub(super) fn settings(
         in_range(source.request_timeout, 1..=86400, &format!("{path}.requestTimeout"), findings);
     let affinity = affinity(source, &path, findings);
     let host = host_override(source, &path, findings);
+    let own_path = own_path(source, &path, findings);
     let tls = backend_tls(context, source, &path, findings);
     let drain = match &source.connection_draining {
         Some(draining) if draining.enabled => {
@@ -65,6 +66,7 @@ pub(super) fn settings(
         request_timeout: seconds(timeout?),
         drain_timeout: drain?,
         host: host?,
+        path: own_path?,
         affinity: affinity?,
         distribution,
         web_socket: Arc::new(web_socket?),
@@ -109,6 +111,25 @@ fn host_override(
         (Some(_), true) => {
             let path = format!("{path}.pickHostNameFromBackendAddress");
             findings.refuse(path, "it and hostName exclude each other");
+            None
+        }
+    }
+}
+
+/// What the path begins with that members see, if it is set.
+fn own_path(
+    source: &BackendHttpSettings,
+    path: &str,
+    findings: &mut Findings,
+) -> Option<Option<PathOverride>> {
+    // Application Gateway's own tools write an empty one where there is none.
+    let Some(text) = source.path.as_deref().filter(|text| !text.is_empty()) else {
+        return Some(None);
+    };
+    match PathOverride::new(text) {
+        Ok(own) => Some(Some(own)),
+        Err(error) => {
+            findings.refuse(format!("{path}.path"), format!("{text:?}: {error}"));
             None
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use tidegate_model::{Action, Leaf, Snapshot};
+use tidegate_model::{Handling, Leaf, RedirectTo, Snapshot};
 
 use super::{Translator, to_problems};
 use crate::places::Places;
@@ -45,7 +45,7 @@ endpoints:
 - {addresses: [10.1.0.3], conditions: {ready: false}}
 ";
 
-fn outcome(text: &str) -> String {
+pub(super) fn outcome(text: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("g.yaml");
     std::fs::write(&file, text).unwrap();
@@ -73,24 +73,31 @@ pub(super) fn rules(snapshot: &Snapshot) -> String {
         for listener in frontend.listeners() {
             let hosts: Vec<&str> = listener.hosts.iter().map(|host| host.as_str()).collect();
             let (address, name) = (frontend.address(), &listener.name);
-            let to = leaf(&listener.rule.action.otherwise());
+            let to = told_of(listener.rule.action.otherwise());
             writeln!(told, "{address} {name} [{}] -> {to}", hosts.join(" ")).unwrap();
             for rule in listener.rule.action.path_rules() {
                 let patterns: Vec<String> = rule.patterns.iter().map(|p| p.to_string()).collect();
-                writeln!(told, "  {} -> {}", patterns.join(" "), leaf(&rule.action)).unwrap();
+                writeln!(told, "  {} -> {}", patterns.join(" "), told_of(&rule.handling)).unwrap();
             }
         }
     }
     told
 }
 
-fn leaf(leaf: &Leaf) -> String {
-    match leaf {
+fn told_of(handling: &Handling) -> String {
+    match &handling.leaf {
         Leaf::Refuse => "502".to_owned(),
         Leaf::NotFound => "404".to_owned(),
         Leaf::Redirect(redirect) => {
-            let port = redirect.port.map(|port| format!(":{port}")).unwrap_or_default();
-            format!("{} https{port}", redirect.status.code())
+            let to = match &redirect.to {
+                RedirectTo::Url(url) => url.to_string(),
+                RedirectTo::Listener { protocol, host, port } => {
+                    let host = host.as_ref().map(|host| format!("//{host}")).unwrap_or_default();
+                    let port = if *port == 443 { String::new() } else { format!(":{port}") };
+                    format!("{}{host}{port}", protocol.scheme())
+                }
+            };
+            format!("{} {to}", redirect.status.code())
         }
         Leaf::Forward(target) => {
             let members = target.pool.members.iter().map(|member| {
@@ -168,7 +175,7 @@ fn what_is_wrong_is_refused_alone_and_says_where_and_why() {
             "name: r1, ruleType: PathBasedRouting,",
             "502",
             "10.0.0.4",
-            "g.yaml:15: spec.requestRoutingRules[0].ruleType: not supported yet: only Basic is",
+            "g.yaml:15: spec.requestRoutingRules[0].urlPathMap: PathBasedRouting needs it",
         ),
         (
             "name: r1, ruleType: Basic,",
@@ -330,8 +337,9 @@ fn what_stays_equal_stays_the_same_in_memory() {
     let listeners = |snapshot: &Snapshot| snapshot.gateways[0].frontends[0].listeners().to_vec();
     let (before, after) = (listeners(&first), listeners(&second));
     assert!(std::sync::Arc::ptr_eq(&before[0], &after[0]));
-    let target = |listener: &tidegate_model::Listener| match &listener.rule.action {
-        Action::Forward(target) => target.clone(),
+    let target = |listener: &tidegate_model::Listener| match &listener.rule.action.otherwise().leaf
+    {
+        Leaf::Forward(target) => target.clone(),
         other => panic!("{other:?}"),
     };
     assert!(!std::sync::Arc::ptr_eq(&before[1], &after[1]));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use divan::Bencher;
 use tidegate_model::{
-    Action, Frontend, Gateway, HostOverride, Listener, LoadDistribution, Member, MemberState,
+    Action, Frontend, Gateway, HostOverride, Leaf, Listener, LoadDistribution, Member, MemberState,
     ObjectName, Pool, Probe, Protocol, Rule, Settings, Snapshot, Target,
 };
 use tidegate_proxy::Proxy;
@@ -48,6 +48,7 @@ fn snapshot(listen: SocketAddr, member: SocketAddr) -> Snapshot {
         request_timeout: Duration::from_secs(30),
         drain_timeout: Duration::from_secs(30),
         host: HostOverride::Keep,
+        path: None,
         affinity: None,
         distribution: LoadDistribution::default(),
         web_socket: Arc::default(),
@@ -56,7 +57,7 @@ fn snapshot(listen: SocketAddr, member: SocketAddr) -> Snapshot {
     let member = Member { address: member.ip(), port: None, fqdn: None, state: MemberState::Ready };
     let pool = Pool { name: "p".into(), members: vec![member] };
     let target = Target { pool: Arc::new(pool), settings: Arc::new(settings) };
-    let action = Action::Forward(Arc::new(target));
+    let action = Action::Always(Leaf::Forward(Arc::new(target)).into());
     let listener = Listener {
         name: "l".into(),
         protocol: Protocol::Http,

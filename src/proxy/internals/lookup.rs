@@ -1,8 +1,8 @@
 //! Indexes of any size, for benches.
 
-use tidegate_model::{HostPattern, PathMatch, PathPattern};
+use tidegate_model::{HostPattern, HostPrecedence, PathMatch, PathPattern, Rank};
 
-use crate::lookup::{HostIndex, PathIndex, Rank};
+use crate::lookup::{HostIndex, PathIndex};
 
 /// An index of `count` hosts.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ impl Hosts {
         };
         let entry = |index| {
             let pattern = HostPattern::new(&pattern(index)).ok();
-            let rank = Rank::new(None, pattern.as_ref(), index);
+            let rank = Rank::new(HostPrecedence::default(), None, pattern.as_ref(), index);
             (pattern, rank, index as u32)
         };
         Self(HostIndex::new((0..count).map(entry)))

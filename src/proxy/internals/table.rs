@@ -6,15 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_model::{
-    Action, Frontend, Gateway, HostOverride, HostPattern, KnownListener, Leaf, Listener,
-    LoadDistribution, Member, MemberState, ObjectName, PathMap, PathMatch, PathPattern, PathRule,
-    Pool, Priority, Probe, Protocol, Rule, Settings, Snapshot, Target,
+    Action, Frontend, Gateway, HostOverride, HostPattern, HostPrecedence, KnownListener, Leaf,
+    Listener, LoadDistribution, Member, MemberState, ObjectName, PathMap, PathMatch, PathPattern,
+    PathRule, Pool, Priority, Probe, Protocol, Rank, Rule, Settings, Snapshot, Target,
 };
 
 use crate::core::Scope;
 use crate::internals::script::Script;
 use crate::keys::Keys;
-use crate::lookup::Rank;
 use crate::member::Member as Living;
 use crate::metrics::Metrics;
 use crate::table::{Compiler, Identities, Rule as CompiledRule, Table, compile};
@@ -134,7 +133,7 @@ pub fn snapshot_of(rules: usize) -> Snapshot {
             rule: Rule {
                 name: format!("r{index}").into(),
                 priority: None,
-                action: Action::Forward(targets[index / 10].clone()),
+                action: Action::Always(Leaf::Forward(targets[index / 10].clone()).into()),
             },
         })
     };
@@ -153,6 +152,7 @@ fn settings(name: &str, port: u16) -> Settings {
         request_timeout: Duration::from_secs(30),
         drain_timeout: Duration::from_secs(30),
         host: HostOverride::Keep,
+        path: None,
         affinity: None,
         distribution: LoadDistribution::default(),
         web_socket: Arc::default(),
@@ -206,14 +206,19 @@ fn decode(script: &mut Script<'_>) -> Snapshot {
                 for rule in 0..script.below(3) {
                     let kinds = [PathMatch::Exact, PathMatch::Prefix, PathMatch::Begins];
                     let patterns = (0..script.below(3)).filter_map(|_| {
-                        let kind = kinds[script.below(3)];
-                        PathPattern::new(kind, PATHS[script.below(5)]).ok()
+                        let path = PATHS[script.below(5)];
+                        match kinds.get(script.below(5)) {
+                            Some(kind) => PathPattern::new(*kind, path).ok(),
+                            None => PathPattern::application_gateway(path).ok(),
+                        }
                     });
                     let patterns = patterns.collect();
                     let name = format!("p{rule}").into();
-                    rules.push(PathRule { name, patterns, action: leaf(script) });
+                    let handling = leaf(script).into();
+                    rules.push(PathRule { name, patterns, handling });
                 }
-                let action = Action::Paths(Arc::new(PathMap { rules, default: leaf(script) }));
+                let default = leaf(script).into();
+                let action = Action::Paths(Arc::new(PathMap { rules, default }));
                 let priority =
                     Priority::try_from(1 + script.below(6) as i64).ok().filter(|_| ranked);
                 let name = format!("l{listener}").into();
@@ -221,7 +226,12 @@ fn decode(script: &mut Script<'_>) -> Snapshot {
                 let (protocol, tls) = (Protocol::Http, None);
                 listeners.push(Arc::new(Listener { name, protocol, hosts, tls, rule }));
             }
-            frontends.extend(Frontend::new(address, address.port(), listeners));
+            let precedence = match script.below(2) {
+                0 => HostPrecedence::Priority,
+                _ => HostPrecedence::MostSpecific,
+            };
+            let frontend = Frontend::new(address, address.port(), listeners);
+            frontends.extend(frontend.map(|frontend| frontend.with_precedence(precedence)));
         }
         let known = |name: usize, port: usize| KnownListener {
             name: format!("l{name}").into(),
@@ -264,9 +274,10 @@ fn check_lookup(table: &Table, snapshot: &Snapshot, slots: &HashMap<SocketAddr, 
             let mut best: Option<(Rank, &str)> = None;
             for (index, listener) in frontend.listeners().iter().enumerate() {
                 let priority = listener.rule.priority;
-                let any = listener.hosts.is_empty().then(|| Rank::new(priority, None, index));
+                let rank = |pattern| Rank::new(frontend.precedence(), priority, pattern, index);
+                let any = listener.hosts.is_empty().then(|| rank(None));
                 let covering = listener.hosts.iter().filter(|pattern| pattern.covers(&name));
-                let ranks = covering.map(|pattern| Rank::new(priority, Some(pattern), index));
+                let ranks = covering.map(|pattern| rank(Some(pattern)));
                 let first = ranks.chain(any).min();
                 if let Some(rank) = first.filter(|rank| best.is_none_or(|(best, _)| *rank < best)) {
                     best = Some((rank, &listener.name));
@@ -286,12 +297,12 @@ fn check_paths(rule: &CompiledRule) {
     for path in PATHS {
         let covers = |rule: &&PathRule| rule.patterns.iter().any(|pattern| pattern.covers(path));
         let expected = action.path_rules().iter().find(covers).map_or_else(
-            || (rule.listener.rule.name.clone(), action.otherwise()),
-            |rule| (rule.name.clone(), rule.action.clone()),
+            || (rule.listener.rule.name.clone(), action.otherwise().clone()),
+            |rule| (rule.name.clone(), rule.handling.clone()),
         );
         let route = rule.route(path);
         assert_eq!(route.series.key().rule, expected.0, "{path:?}");
-        let target = match &expected.1 {
+        let target = match &expected.1.leaf {
             Leaf::Forward(target) => Some(target.pool.name.clone()),
             Leaf::Redirect(_) | Leaf::Refuse | Leaf::NotFound => None,
         };

@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 
-use tidegate_model::HostPattern;
-
-use crate::lookup::Rank;
+use tidegate_model::{HostPattern, Rank};
 
 /// The longest host that a pattern can cover, in bytes.
 const LONGEST: usize = 253;

@@ -2,10 +2,8 @@
 
 mod host;
 mod path;
-mod rank;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use host::HostIndex;
 pub(crate) use path::PathIndex;
-pub(crate) use rank::Rank;

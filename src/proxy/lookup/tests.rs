@@ -1,10 +1,10 @@
 use proptest::prelude::*;
-use tidegate_model::{HostPattern, PathMatch, PathPattern, Priority};
+use tidegate_model::{HostPattern, HostPrecedence, PathMatch, PathPattern, Priority, Rank};
 
-use super::{HostIndex, PathIndex, Rank};
+use super::{HostIndex, PathIndex};
 
 fn index(patterns: &[(&str, Option<i64>)]) -> HostIndex<usize> {
-    HostIndex::new(entries(patterns))
+    HostIndex::new(entries(patterns, HostPrecedence::Priority))
 }
 
 /// `1` at the start makes it one of Kubernetes' patterns.
@@ -15,11 +15,14 @@ fn parse(text: &str) -> Option<HostPattern> {
     }
 }
 
-fn entries(patterns: &[(&str, Option<i64>)]) -> Vec<(Option<HostPattern>, Rank, usize)> {
+fn entries(
+    patterns: &[(&str, Option<i64>)],
+    precedence: HostPrecedence,
+) -> Vec<(Option<HostPattern>, Rank, usize)> {
     let entry = |(place, (text, priority)): (usize, &(&str, Option<i64>))| {
         let pattern = (!text.is_empty()).then(|| parse(text).unwrap());
         let priority = priority.map(|value| Priority::try_from(value).unwrap());
-        let rank = Rank::new(priority, pattern.as_ref(), place);
+        let rank = Rank::new(precedence, priority, pattern.as_ref(), place);
         (pattern, rank, place)
     };
     patterns.iter().enumerate().map(entry).collect()
@@ -42,6 +45,29 @@ fn with_priorities_they_alone_decide() {
     let index = index(&[("b.a.example", Some(30)), ("*.example", Some(20)), ("", Some(25))]);
     assert_eq!(index.find("b.a.example"), Some(1));
     assert_eq!(index.find("other"), Some(2));
+}
+
+#[test]
+fn the_most_specific_host_goes_first_if_that_is_asked_for() {
+    let patterns = [
+        ("", Some(1)),
+        ("*.example", Some(2)),
+        ("*.a.example", Some(3)),
+        ("b.a.example", Some(9)),
+        ("*.b?.example", Some(5)),
+        ("*.c?.example", Some(4)),
+    ];
+    let index = HostIndex::new(entries(&patterns, HostPrecedence::MostSpecific));
+    for (host, place) in [
+        ("b.a.example", 3),
+        ("c.a.example", 2),
+        ("c.d.example", 1),
+        ("other", 0),
+        // As narrow as one another: the priority decides, and it takes another host anyway.
+        ("x.bb.example", 4),
+    ] {
+        assert_eq!(index.find(host), Some(place), "{host}");
+    }
 }
 
 #[test]
@@ -75,13 +101,15 @@ proptest! {
         patterns in proptest::collection::vec((pattern(), proptest::option::of(1..20i64)), 0..12),
         host in host(),
         ranked in any::<bool>(),
+        narrow in any::<bool>(),
     ) {
         let patterns: Vec<(&str, Option<i64>)> = patterns
             .iter()
             .filter(|(text, _)| text.is_empty() || parse(text).is_some())
             .map(|(text, priority)| (text.as_str(), ranked.then(|| priority.unwrap_or(7))))
             .collect();
-        let entries = entries(&patterns);
+        let precedence = if narrow { HostPrecedence::MostSpecific } else { HostPrecedence::Priority };
+        let entries = entries(&patterns, precedence);
         let lower = host.to_ascii_lowercase();
         let name = lower.strip_suffix('.').unwrap_or(&lower);
         let expected = entries
@@ -102,15 +130,25 @@ fn path_pattern() -> impl Strategy<Value = PathPattern> {
     })
 }
 
+/// What a gateway has: case does not matter.
+fn folded_pattern() -> impl Strategy<Value = PathPattern> {
+    let part = proptest::sample::select(&["a", "b", "aB", "", "A"][..]);
+    (proptest::collection::vec(part, 0..4), any::<bool>()).prop_map(|(parts, star)| {
+        let path = format!("/{}{}", parts.join("/"), if star { "*" } else { "" });
+        PathPattern::application_gateway(if path == "/" { "/*" } else { &path }).unwrap()
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
     fn the_first_path_rule_that_covers_a_path_takes_it(
         rules in proptest::collection::vec(
-            proptest::collection::vec(path_pattern(), 0..3), 0..12,
+            proptest::collection::vec(prop_oneof![path_pattern(), folded_pattern()], 0..3),
+            0..12,
         ),
-        path in "(/|(/(a|b|ab|abb|A|))*|\\*|[/ab]{0,6})",
+        path in "(/|(/(a|b|ab|abb|A|aB|))*|\\*|[/abA]{0,6})",
     ) {
         let expected = rules.iter().position(|rule| rule.iter().any(|p| p.covers(&path)));
         let index = PathIndex::new(rules.iter().map(Vec::as_slice));
@@ -124,4 +162,8 @@ fn a_path_of_many_elements_is_found_by_its_first() {
     let index = PathIndex::new([std::slice::from_ref(&pattern)]);
     assert_eq!(index.find(&format!("/a{}", "/b".repeat(16_000))), Some(0));
     assert_eq!(index.find(&"/".repeat(32_000)), None);
+    let pattern = PathPattern::application_gateway("/a/b*").unwrap();
+    let index = PathIndex::new([std::slice::from_ref(&pattern)]);
+    assert_eq!(index.find(&format!("/A/{}", "B".repeat(32_000))), Some(0));
+    assert_eq!(index.find(&format!("/A/a{}", "B".repeat(32_000))), None);
 }

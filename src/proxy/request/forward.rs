@@ -96,7 +96,7 @@ pub(super) async fn forward(
         details.trace_id = Some(trace_id.clone());
     }
     let expects = request.version() == Version::HTTP_11 && request.headers().contains_key(EXPECT);
-    headers::rewrite(&mut request, &client, seen, trace_id)?;
+    headers::rewrite(&mut request, &client, &route, seen, trace_id)?;
     if let Some(handshake) = &handshake {
         handshake.ask(&mut request);
     }

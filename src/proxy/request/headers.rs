@@ -4,12 +4,13 @@ use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
 use http::header::{COOKIE, EXPECT, HOST};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 
 use crate::conn::client::Client;
 use crate::failure::Failure;
 use crate::request::hop;
-use crate::table::Frontend;
+use crate::table::{Frontend, Route};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -36,6 +37,7 @@ impl Seen {
 pub(super) fn rewrite<B>(
     request: &mut Request<B>,
     client: &Client,
+    route: &Route,
     seen: Seen,
     trace_id: HeaderValue,
 ) -> Result<(), Failure> {
@@ -44,6 +46,9 @@ pub(super) fn rewrite<B>(
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let original_url = HeaderValue::from_str(target).map_err(|_| Failure::BadTarget)?;
     make_origin_form(request.uri_mut());
+    if let Some(path) = override_path(route, request.uri()) {
+        replace_path(request.uri_mut(), path)?;
+    }
 
     let headers = request.headers_mut();
     hop::strip_request(headers)?;
@@ -73,6 +78,25 @@ fn make_origin_form(uri: &mut Uri) {
         parts.authority = None;
         *uri = Uri::from_parts(parts).unwrap_or_default();
     }
+}
+
+/// The path that settings put in the place of the client's, if they do.
+fn override_path(route: &Route, uri: &Uri) -> Option<String> {
+    let own = route.target()?.model.settings.path.as_ref()?;
+    own.apply(uri.path(), &route.patterns)
+}
+
+/// Puts a path in the place of the one before; the query stays.
+fn replace_path(uri: &mut Uri, mut path: String) -> Result<(), Failure> {
+    if let Some(query) = uri.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    let target = PathAndQuery::try_from(path).map_err(|_| Failure::BadTarget)?;
+    let mut parts = std::mem::take(uri).into_parts();
+    parts.path_and_query = Some(target);
+    *uri = Uri::from_parts(parts).map_err(|_| Failure::BadTarget)?;
+    Ok(())
 }
 
 /// Names with anything but letters, digits and `-` are dropped, as Application Gateway does: many
@@ -184,6 +208,19 @@ mod tests {
             ids.iter()
                 .all(|id| { id.len() == 32 && id.as_bytes().iter().all(u8::is_ascii_hexdigit) })
         );
+    }
+
+    #[test]
+    fn a_path_is_replaced_and_the_query_stays_as_it_was() {
+        for (uri, path, expected) in [
+            ("/a", "/b/a", "/b/a"),
+            ("/a?x=%2F&y=//", "/b", "/b?x=%2F&y=//"),
+            ("/a?", "/%2e/b", "/%2e/b?"),
+        ] {
+            let mut uri: Uri = uri.parse().unwrap();
+            replace_path(&mut uri, path.to_owned()).unwrap();
+            assert_eq!(uri.to_string(), expected);
+        }
     }
 
     #[test]

@@ -11,13 +11,14 @@ use std::sync::atomic::AtomicUsize;
 use http::HeaderValue;
 use rustls_pki_types::ServerName;
 use tidegate_model::{
-    HostOverride, Leaf, Listener, ObjectName, ProbeHost, Protocol, Settings, Snapshot, TlsVersion,
+    Handling, HostOverride, Leaf, Listener, ObjectName, PathPattern, ProbeHost, Protocol, Rank,
+    Settings, Snapshot, TlsVersion,
 };
 
 use crate::core::Scope;
 use crate::health::{Health, ProbeSpec};
 use crate::keys::Keys;
-use crate::lookup::{HostIndex, PathIndex, Rank};
+use crate::lookup::{HostIndex, PathIndex};
 use crate::member::Member;
 use crate::metrics::{CertificateKey, CertificateSeries, Metrics, RuleKey};
 use crate::padded::per_core;
@@ -27,7 +28,7 @@ use crate::table::reuse::Connect;
 use crate::table::{
     Action, Candidate, Frontend, Gate, Identities, MemberKey, Route, Rule, Table, Target, Unit,
 };
-use crate::tls::{Backends, Entry, Profile};
+use crate::tls::{Backends, Entry, Order, Profile};
 
 /// What compiling needs besides the snapshot.
 pub(crate) struct Compiler<'a> {
@@ -110,14 +111,15 @@ fn frontend(
     targets: &mut Targets<'_>,
     compiler: &mut Compiler<'_>,
 ) -> Result<Frontend, rustls::Error> {
+    let precedence = model.precedence();
     let mut entries = Vec::with_capacity(model.listeners().len());
     for (index, listener) in model.listeners().iter().enumerate() {
         let priority = listener.rule.priority;
         if listener.hosts.is_empty() {
-            entries.push((None, Rank::new(priority, None, index), index as u32));
+            entries.push((None, Rank::new(precedence, priority, None, index), index as u32));
         }
         for host in &listener.hosts {
-            let rank = Rank::new(priority, Some(host), index);
+            let rank = Rank::new(precedence, priority, Some(host), index);
             entries.push((Some(host.clone()), rank, index as u32));
         }
     }
@@ -182,8 +184,9 @@ fn profile(
     // The model has a certificate for every one of them.
     let entry = |l: &Arc<Listener>| Some(Entry { hosts: l.hosts.clone(), tls: l.tls.clone()? });
     let entries: Vec<Entry> = model.listeners().iter().filter_map(entry).collect();
-    let mut order: Vec<usize> = (0..entries.len()).collect();
-    order.sort_by_key(|place| model.listeners()[*place].rule.priority);
+    let mut places: Vec<usize> = (0..entries.len()).collect();
+    places.sort_by_key(|place| model.listeners()[*place].rule.priority);
+    let order = Order { places, precedence: model.precedence() };
     let name = format!("{gateway}:{}", model.port());
     Profile::new(entries, order, index.clone(), before, &compiler.keys.tickets, &name)
 }
@@ -209,14 +212,14 @@ fn rule(
 ) -> Result<Rule, rustls::Error> {
     let key = (address, listener.name.clone());
     let scope = compiler.identities.of(gateway).listeners.get_or(key, Scope::new);
-    let mut route = |name: &str, leaf: &Leaf| {
-        let action = match leaf {
+    let mut route = |name: &str, handling: &Handling, patterns: &[PathPattern]| {
+        let action = match &handling.leaf {
             Leaf::Forward(target) => Action::Forward(targets.get(gateway, target, compiler)?),
-            Leaf::Redirect(redirect) => Action::Redirect(*redirect),
+            Leaf::Redirect(redirect) => Action::Redirect(redirect.clone()),
             Leaf::Refuse => Action::Refuse,
             Leaf::NotFound => Action::NotFound,
         };
-        let names = match leaf {
+        let names = match &handling.leaf {
             Leaf::Forward(target) => (target.pool.name.clone(), target.settings.name.clone()),
             Leaf::Redirect(_) | Leaf::Refuse | Leaf::NotFound => Default::default(),
         };
@@ -227,13 +230,17 @@ fn rule(
             pool: names.0,
             settings: names.1,
         });
+        let patterns = match &handling.leaf {
+            Leaf::Forward(target) if target.settings.path.is_some() => patterns.into(),
+            _ => Box::default(),
+        };
         let (gateway, scope) = (gateway.clone(), scope.clone());
-        Ok(Arc::new(Route { gateway, action, series, scope }))
+        Ok(Arc::new(Route { gateway, action, patterns, series, scope }))
     };
     let model = &listener.rule;
-    let default = route(&model.name, &model.action.otherwise())?;
+    let default = route(&model.name, model.action.otherwise(), &[])?;
     let path_rules = model.action.path_rules();
-    let paths = path_rules.iter().map(|rule| route(&rule.name, &rule.action));
+    let paths = path_rules.iter().map(|rule| route(&rule.name, &rule.handling, &rule.patterns));
     let paths = paths.collect::<Result<_, rustls::Error>>()?;
     let index = PathIndex::new(path_rules.iter().map(|rule| rule.patterns.as_slice()));
     Ok(Rule { listener: listener.clone(), default, paths, index, scope, gate })

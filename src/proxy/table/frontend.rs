@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use tidegate_model::{Listener, ObjectName, Protocol, Redirect};
+use tidegate_model::{Listener, ObjectName, PathPattern, Protocol, Redirect};
 
 use crate::core::Scope;
 use crate::lookup::{HostIndex, PathIndex};
@@ -83,6 +83,8 @@ impl Rule {
 pub(crate) struct Route {
     pub(crate) gateway: Arc<ObjectName>,
     pub(crate) action: Action,
+    /// Of a path rule whose settings put another path in the place of what they take: the patterns.
+    pub(crate) patterns: Box<[PathPattern]>,
     pub(crate) series: Arc<RuleSeries>,
     /// Its listener's.
     pub(crate) scope: Arc<Scope>,
@@ -92,7 +94,7 @@ pub(crate) struct Route {
 #[derive(Debug)]
 pub(crate) enum Action {
     Forward(Arc<Target>),
-    Redirect(Redirect),
+    Redirect(Arc<Redirect>),
     Refuse,
     NotFound,
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tidegate_model::{
-    Action, Frontend, Gateway, HostOverride, Listener, LoadDistribution, Member, MemberState,
+    Action, Frontend, Gateway, HostOverride, Leaf, Listener, LoadDistribution, Member, MemberState,
     ObjectName, Pool, Probe, Protocol, Rule, Settings, Snapshot, Target,
 };
 use tidegate_proxy::{Handle, HealthState, Proxy, Timeouts};
@@ -70,6 +70,7 @@ fn start(member: SocketAddr, timeouts: Timeouts) -> (Handle, SocketAddr) {
         request_timeout: LONG,
         drain_timeout: LONG,
         host: HostOverride::Keep,
+        path: None,
         affinity: None,
         distribution: LoadDistribution::default(),
         web_socket: Arc::default(),
@@ -85,12 +86,13 @@ fn start(member: SocketAddr, timeouts: Timeouts) -> (Handle, SocketAddr) {
         }],
     };
     let target = Target { pool: Arc::new(pool), settings: Arc::new(settings) };
+    let action = Action::Always(Leaf::Forward(Arc::new(target)).into());
     let listener = Listener {
         name: "l".into(),
         protocol: Protocol::Http,
         hosts: Vec::new(),
         tls: None,
-        rule: Rule { name: "r".into(), priority: None, action: Action::Forward(Arc::new(target)) },
+        rule: Rule { name: "r".into(), priority: None, action },
     };
     let frontend = Frontend::new(listen, listen.port(), vec![Arc::new(listener)]).unwrap();
     let name = ObjectName::new("default", "test");

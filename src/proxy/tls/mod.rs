@@ -18,6 +18,7 @@ pub(crate) use backends::Backends;
 pub(crate) use client_auth::ClientAuth;
 pub(crate) use client_certificate::{ClientCertificate, Verification};
 pub(crate) use profile::{Entry, Profile, Way};
+pub(crate) use resolver::Order;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

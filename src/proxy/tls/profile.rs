@@ -18,7 +18,7 @@ use crate::lookup::HostIndex;
 use crate::tls::client_auth::ClientAuth;
 use crate::tls::policy;
 use crate::tls::quic::ByName;
-use crate::tls::resolver::{Nobody, Resolver, Shown};
+use crate::tls::resolver::{Nobody, Order, Resolver, Shown};
 use crate::tls::tickets::Tickets;
 
 /// TLS 1.2 sessions that a frontend remembers; newer ones are remembered by the client's ticket.
@@ -39,7 +39,7 @@ pub(crate) type Takes = Arc<HostIndex<u32>>;
 /// frontend takes over what sessions are resumed by.
 pub(crate) struct Profile {
     entries: Vec<Entry>,
-    order: Vec<usize>,
+    order: Order,
     choice: Arc<Choice>,
     auths: Vec<Option<Arc<ClientAuth>>>,
     quic: Arc<quinn::ServerConfig>,
@@ -110,14 +110,13 @@ impl Choice {
 }
 
 impl Profile {
-    /// Of listeners in the order of the resource; `order` has their places in the order of their
-    /// rules. What sessions are resumed by is `frontend`'s own.
+    /// Of listeners in the order of the resource. What sessions are resumed by is `frontend`'s own.
     ///
     /// # Errors
     /// If a key cannot be used, or there is no listener at all.
     pub(crate) fn new(
         entries: Vec<Entry>,
-        order: Vec<usize>,
+        order: Order,
         takes: Takes,
         previous: Option<&Self>,
         shared: &Arc<TicketKeys>,

@@ -7,9 +7,17 @@ use rustls::client::verify_server_name;
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::ServerName;
-use tidegate_model::HostPattern;
+use tidegate_model::{HostPattern, HostPrecedence, Rank};
 
-use crate::lookup::{HostIndex, Rank};
+use crate::lookup::HostIndex;
+
+/// The order in which listeners take hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// Places of listeners in the order of their rules.
+    pub(crate) places: Vec<usize>,
+    pub(crate) precedence: HostPrecedence,
+}
 
 /// What a listener shows.
 #[derive(Clone)]
@@ -33,15 +41,15 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// Of listeners, and their places in the order of their rules.
-    pub(super) fn new(shown: Vec<Shown>, order: &[usize]) -> Self {
+    /// Of listeners, in the order of the resource.
+    pub(super) fn new(shown: Vec<Shown>, order: &Order) -> Self {
         let mut entries = Vec::new();
         let (mut basic, mut first) = (None, None);
-        for (rank, &place) in order.iter().enumerate() {
+        for (rank, &place) in order.places.iter().enumerate() {
             let Some(own) = shown.get(place) else { continue };
             for host in &own.hosts {
                 // An exact name's certificate is the right one for it, whatever comes before.
-                let rank = Rank::new(None, Some(host), rank);
+                let rank = Rank::new(order.precedence, None, Some(host), rank);
                 entries.push((Some(host.clone()), rank, place as u32));
             }
             if own.hosts.is_empty() {

@@ -2,11 +2,12 @@ use std::sync::Arc;
 
 use rustls::{ClientConnection, RootCertStore, ServerConnection};
 use tidegate_model::{
-    BackendTls, Certificate, ClientAuth, HostPattern, ListenerTls, Trust, TrustedRoots,
+    BackendTls, Certificate, ClientAuth, HostPattern, HostPrecedence, ListenerTls, Rank, Trust,
+    TrustedRoots,
 };
 
-use super::{Backends, Entry, Profile};
-use crate::lookup::{HostIndex, Rank};
+use super::{Backends, Entry, Order, Profile};
+use crate::lookup::HostIndex;
 
 struct Made {
     certificate: Arc<Certificate>,
@@ -27,9 +28,14 @@ fn entry(names: &[&str], certificates: &[&Made]) -> Entry {
     Entry { hosts, tls: Arc::new(tls) }
 }
 
+fn order(places: Vec<usize>) -> Order {
+    Order { places, precedence: HostPrecedence::Priority }
+}
+
 fn profile(entries: Vec<Entry>, previous: Option<&Profile>) -> Profile {
     let ranked = |(place, entry): (usize, &Entry)| -> Vec<_> {
-        let rank = |host: Option<&HostPattern>| Rank::new(None, host, place);
+        let rank =
+            |host: Option<&HostPattern>| Rank::new(HostPrecedence::Priority, None, host, place);
         match entry.hosts.is_empty() {
             true => vec![(None, rank(None), place as u32)],
             false => entry
@@ -40,7 +46,7 @@ fn profile(entries: Vec<Entry>, previous: Option<&Profile>) -> Profile {
         }
     };
     let takes = Arc::new(HostIndex::new(entries.iter().enumerate().flat_map(ranked)));
-    let order = (0..entries.len()).collect();
+    let order = order((0..entries.len()).collect());
     Profile::new(entries, order, takes, previous, &Arc::default(), "f").unwrap()
 }
 
@@ -250,7 +256,7 @@ proptest::proptest! {
                 super::resolver::Shown { hosts: hosts.clone(), keys: Vec::new(), only_by_name }
             })
             .collect();
-        let resolver = super::resolver::Resolver::new(shown, &order);
+        let resolver = super::resolver::Resolver::new(shown, &self::order(order.clone()));
         for name in names {
             proptest::prop_assert_eq!(resolver.place(name), naive(&entries, &order, name));
         }

@@ -377,5 +377,5 @@ fn action(
         Some(port) if redirects && site.protocol == Protocol::Http => plan.redirect(port),
         _ => default.leaf.clone(),
     };
-    Action::Paths(Arc::new(PathMap { rules, default: leaf }))
+    Action::Paths(Arc::new(PathMap { rules, default: leaf.into() }))
 }

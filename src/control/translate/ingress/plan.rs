@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tidegate_model::{
     Certificate, HostPattern, Leaf, PathPattern, PathRule, Protocol, Redirect, RedirectStatus,
+    RedirectTo,
 };
 
 use crate::resources::Ingress;
@@ -146,8 +147,13 @@ impl Plan {
 
     /// The redirect to a port of TLS.
     pub(super) fn redirect(&self, port: u16) -> Leaf {
-        let port = if port == 443 { self.https_port } else { Some(port) };
-        Leaf::Redirect(Redirect { status: RedirectStatus::MovedPermanently, port })
+        let port = self.https_port.filter(|_| port == 443).unwrap_or(port);
+        Leaf::Redirect(Arc::new(Redirect {
+            status: RedirectStatus::MovedPermanently,
+            to: RedirectTo::Listener { protocol: Protocol::Https, host: None, port },
+            keeps_path: true,
+            keeps_query: true,
+        }))
     }
 
     /// The port that serves a host by TLS, or would.
@@ -189,7 +195,7 @@ impl Site {
         let rule = |entry: &Entry| PathRule {
             name: entry.name.clone(),
             patterns: vec![entry.pattern.clone()],
-            action: entry.leaf.clone(),
+            handling: entry.leaf.clone().into(),
         };
         entries.into_iter().map(rule).collect()
     }

@@ -130,7 +130,7 @@ fn gateway(snapshot: &Snapshot) -> &Gateway {
 /// The settings of the first path rule.
 fn settings(outcome: &Outcome) -> Settings {
     let listener = &gateway(&outcome.snapshot).frontends[0].listeners()[0];
-    match &listener.rule.action.path_rules()[0].action {
+    match &listener.rule.action.path_rules()[0].handling.leaf {
         Leaf::Forward(target) => (*target.settings).clone(),
         other => panic!("{other:?}"),
     }

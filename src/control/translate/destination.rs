@@ -1,0 +1,183 @@
+//! What happens to a request: what a Basic rule, a path rule and the default of a path map say of
+//! it, in one place for all three.
+
+use std::sync::Arc;
+
+use tidegate_model::{Handling, Leaf, Pool, Settings, Target};
+
+use crate::api::{Later, PathRule, RequestRoutingRule, UrlPathMap};
+use crate::translate::findings::Findings;
+use crate::translate::gateway::{Context, Names, Parts};
+use crate::translate::redirects::Usable;
+
+/// What rules can lead to.
+pub(super) struct Destinations<'a, 'c> {
+    pub(super) context: &'c Context<'a>,
+    pub(super) pools: Vec<Arc<Pool>>,
+    pub(super) pool_names: Names<'a>,
+    /// `None` where they cannot be used.
+    pub(super) settings: Vec<Option<Arc<Settings>>>,
+    pub(super) settings_names: Names<'a>,
+    /// `None` where they cannot be used.
+    pub(super) redirects: Vec<Option<Usable<'a>>>,
+    pub(super) redirect_names: Names<'a>,
+}
+
+/// What is said of requests, and where.
+pub(super) struct Said<'s> {
+    /// Where the rule, path rule or map stands.
+    path: &'s str,
+    /// The names of a map's own fields begin with `default`.
+    is_default: bool,
+    pool: Option<&'s str>,
+    settings: Option<&'s str>,
+    redirect: Option<&'s str>,
+    /// Fields that cannot be had yet: what has one is refused.
+    later: [(&'static str, Option<&'s Later>); 3],
+}
+
+impl<'s> Said<'s> {
+    /// By a Basic rule.
+    pub(super) fn by_rule(path: &'s str, rule: &'s RequestRoutingRule) -> Self {
+        Self {
+            path,
+            is_default: false,
+            pool: rule.backend_address_pool.as_deref(),
+            settings: rule.backend_http_settings.as_deref(),
+            redirect: rule.redirect_configuration.as_deref(),
+            later: [
+                ("rewriteRuleSet", rule.rewrite_rule_set.as_ref()),
+                ("loadDistributionPolicy", rule.load_distribution_policy.as_ref()),
+                ("firewallPolicy", None),
+            ],
+        }
+    }
+
+    /// By a path rule.
+    pub(super) fn by_path_rule(path: &'s str, rule: &'s PathRule) -> Self {
+        Self {
+            path,
+            is_default: false,
+            pool: rule.backend_address_pool.as_deref(),
+            settings: rule.backend_http_settings.as_deref(),
+            redirect: rule.redirect_configuration.as_deref(),
+            later: [
+                ("rewriteRuleSet", rule.rewrite_rule_set.as_ref()),
+                ("loadDistributionPolicy", rule.load_distribution_policy.as_ref()),
+                ("firewallPolicy", rule.firewall_policy.as_ref()),
+            ],
+        }
+    }
+
+    /// By a path map, of requests that none of its path rules takes.
+    pub(super) fn by_default(path: &'s str, map: &'s UrlPathMap) -> Self {
+        Self {
+            path,
+            is_default: true,
+            pool: map.default_backend_address_pool.as_deref(),
+            settings: map.default_backend_http_settings.as_deref(),
+            redirect: map.default_redirect_configuration.as_deref(),
+            later: [
+                ("rewriteRuleSet", map.default_rewrite_rule_set.as_ref()),
+                ("loadDistributionPolicy", map.default_load_distribution_policy.as_ref()),
+                ("firewallPolicy", None),
+            ],
+        }
+    }
+
+    /// Where a field stands.
+    fn field(&self, name: &str) -> String {
+        let Self { path, is_default, .. } = self;
+        match (is_default, name.split_at_checked(1)) {
+            (true, Some((first, rest))) => {
+                format!("{path}.default{}{rest}", first.to_ascii_uppercase())
+            }
+            _ => format!("{path}.{name}"),
+        }
+    }
+}
+
+impl Destinations<'_, '_> {
+    /// What happens to requests of which this is said; what cannot work answers 502.
+    pub(super) fn handling(
+        &self,
+        said: &Said<'_>,
+        parts: &mut Parts,
+        findings: &mut Findings,
+    ) -> Handling {
+        let mut usable = true;
+        for (field, value) in said.later {
+            if value.is_some_and(Later::is_set) {
+                findings.refuse(said.field(field), "not supported yet: what uses it is refused");
+                usable = false;
+            }
+        }
+        let leaf = match said.redirect {
+            Some(name) => self.redirect(name, said, findings),
+            None => self.forward(said, parts, findings),
+        };
+        match leaf {
+            Some(leaf) if usable => leaf.into(),
+            _ => Handling::refused(),
+        }
+    }
+
+    fn redirect(&self, name: &str, said: &Said<'_>, findings: &mut Findings) -> Option<Leaf> {
+        let field = said.field("redirectConfiguration");
+        if said.pool.is_some() || said.settings.is_some() {
+            let why =
+                "it and a pool with settings exclude each other: requests can go one way only";
+            findings.refuse(field, why);
+            return None;
+        }
+        let Some(&place) = self.redirect_names.get(name) else {
+            findings.unresolved(field, format!("there is no {name:?} in redirectConfigurations"));
+            return None;
+        };
+        let Some(usable) = &self.redirects[place] else {
+            findings.refuse(field, cannot_be_used(name));
+            return None;
+        };
+        Some(Leaf::Redirect(usable.redirect.clone()))
+    }
+
+    fn forward(&self, said: &Said<'_>, parts: &mut Parts, findings: &mut Findings) -> Option<Leaf> {
+        let pool = ("backendAddressPool", "backendAddressPools");
+        let pool = find(said, said.pool, &self.pool_names, pool, findings);
+        let field = ("backendHttpSettings", "backendHttpSettingsCollection");
+        let settings = find(said, said.settings, &self.settings_names, field, findings);
+        let (pool, settings) = (pool?, settings?);
+        let Some(settings) = &self.settings[settings] else {
+            let name = said.settings.unwrap_or_default();
+            findings.refuse(said.field("backendHttpSettings"), cannot_be_used(name));
+            return None;
+        };
+        let target = Target { pool: self.pools[pool].clone(), settings: settings.clone() };
+        let names = (target.pool.name.clone(), target.settings.name.clone());
+        Some(Leaf::Forward(parts.targets.share(names, target)))
+    }
+}
+
+fn cannot_be_used(name: &str) -> String {
+    format!("{name:?} cannot be used: see its own problems")
+}
+
+/// The place of what is named.
+fn find(
+    said: &Said<'_>,
+    name: Option<&str>,
+    names: &Names<'_>,
+    (field, collection): (&str, &str),
+    findings: &mut Findings,
+) -> Option<usize> {
+    let field = said.field(field);
+    let Some(name) = name else {
+        findings.refuse(field, "it is needed where there is no redirect");
+        return None;
+    };
+    let place = names.get(name).copied();
+    if place.is_none() {
+        findings.unresolved(field, format!("there is no {name:?} in {collection}"));
+    }
+    place
+}
