@@ -12,6 +12,7 @@ mod affinity;
 mod authority;
 mod cli;
 mod crowd;
+mod docs;
 mod foreign;
 mod gateway;
 mod handshake;
