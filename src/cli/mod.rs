@@ -1,6 +1,7 @@
 //! Commands, flags and exit codes.
 
 mod check;
+mod convert;
 mod crd;
 mod demo;
 mod options;
@@ -47,6 +48,8 @@ enum Command {
     Run(Box<run::Run>),
     /// Says what `serve` would refuse: `file:line: path: why`
     Check(check::Check),
+    /// Converts an Azure template or an exported gateway to this program's YAML
+    Convert(convert::Convert),
     /// Prints the custom resource definitions
     Crd,
     /// Asks for an http URL; exits 0 if its status is 2xx
@@ -68,6 +71,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
+        Command::Convert(convert) => convert.run(),
         Command::Probe(probe) => probe.run(),
         Command::Crd => crd::run(),
     })

@@ -9,10 +9,12 @@
 //! pure function of the resources, so that `tidegate check` says what `tidegate serve` would do.
 
 pub mod api;
+mod arm;
 mod check;
 mod cluster;
 mod dns;
 mod grants;
+mod pem;
 mod places;
 mod problem;
 mod resources;
@@ -21,6 +23,7 @@ mod standalone;
 mod translate;
 mod yaml;
 
+pub use arm::{ConvertError, ConvertOptions, Converted, convert};
 pub use check::check;
 pub use cluster::{
     Cluster, ClusterError, ClusterOptions, Feedback, Keys, Leadership, ServiceTemplate,

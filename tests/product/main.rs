@@ -11,6 +11,7 @@
 mod affinity;
 mod authority;
 mod cli;
+mod convert;
 mod crowd;
 mod docs;
 mod foreign;

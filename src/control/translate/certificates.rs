@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use tidegate_model::{Certificate, ObjectName, RevocationLists, TrustedRoots};
 
 use crate::api::{CertificateRef, TrustedClientCertificate};
+use crate::pem;
 use crate::resources::{Part, Secret, read_roots};
 use crate::translate::expiry;
 use crate::translate::findings::Findings;
@@ -81,7 +80,7 @@ pub(super) fn client_authorities(
             let named = client_secret(context, &place, "secretName", name, source, findings)?;
             part(&named, &named.found.roots, NO_ROOTS, path, findings)
         }
-        (None, Some(data)) => match decoded(data).and_then(|text| read_roots(&text)) {
+        (None, Some(data)) => match pem::certificates(data).and_then(|text| read_roots(&text)) {
             Ok(roots) => Some(roots),
             Err(why) => {
                 findings.refuse_once(format!("{place}.data"), why);
@@ -126,20 +125,6 @@ fn client_secret<'a>(
 ) -> Option<Named<'a>> {
     let place = format!("{place}.{field}");
     find(context, name, source.secret_namespace.as_deref(), place, findings)
-}
-
-/// PEM as it is, or what Base64 holds: PEM, or DER that becomes PEM.
-fn decoded(data: &str) -> Result<Vec<u8>, String> {
-    const BEGIN: &str = "-----BEGIN CERTIFICATE-----\n";
-    if data.trim_start().starts_with("-----BEGIN") {
-        return Ok(data.as_bytes().to_vec());
-    }
-    let text: String = data.split_ascii_whitespace().collect();
-    let bytes = BASE64_STANDARD.decode(&text).map_err(|_| "neither PEM nor Base64".to_owned())?;
-    if bytes.first() == Some(&0x30) {
-        return Ok(format!("{BEGIN}{text}\n-----END CERTIFICATE-----\n").into_bytes());
-    }
-    Ok(bytes)
 }
 
 /// A Secret, and where it is named.
