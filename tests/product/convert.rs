@@ -303,3 +303,46 @@ async fn an_end_to_end_template_judges_its_members_by_the_root_that_it_holds() {
     let got = served.get("https", "shop.example.com", "/").await;
     assert_eq!((got.status(), got.body()), (200, "member"));
 }
+
+#[tokio::test]
+async fn a_template_with_paths_serves_each_by_its_pool() {
+    let (main, images, video) =
+        (member("main").await, member("images").await, member("video").await);
+    let plan = Plan::to(main);
+    let values = json!({
+        "frontendPort": plan.http,
+        "defaultAddress": "127.0.0.1", "defaultPort": main.port(),
+        "imagesAddress": "127.0.0.1", "imagesPort": images.port(),
+        "videoAddress": "127.0.0.1", "videoPort": video.port(),
+    });
+    let served = Served::of("paths", plan, values).await;
+    for (path, expected) in [
+        ("/", "main /"),
+        ("/images/a.png?b", "images /static/a.png?b"),
+        ("/video/1", "video /video/1"),
+        ("/films", "video /films"),
+        ("/other", "main /other"),
+    ] {
+        let got = served.get("http", "any.example.com", path).await;
+        assert_eq!((got.status(), got.body()), (200, expected), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_template_with_redirects_sends_clients_where_it_says() {
+    let app = member("app").await;
+    let plan = Plan::to(app);
+    let values = json!({
+        "httpPort": plan.http, "httpsPort": plan.https,
+        "address": "127.0.0.1", "port": app.port(),
+    });
+    let served = Served::of("redirect", plan, values).await;
+    let got = served.get("http", "shop.example.com", "/a?b=c").await;
+    let https = served.gateway.https().port();
+    let expected = format!("https://shop.example.com:{https}/a?b=c");
+    assert_eq!((got.status(), got.header("location")), (301, &*expected), "{}", got.0);
+    let got = served.get("http", "old.example.com", "/a?b=c").await;
+    assert_eq!((got.status(), got.header("location")), (302, "https://new.example.com/moved?b=c"));
+    let got = served.get("https", "shop.example.com", "/a?b=c").await;
+    assert_eq!((got.status(), got.body()), (200, "app /a?b=c"));
+}
