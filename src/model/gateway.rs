@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::{HostPrecedence, Listener, ObjectName, Pool, Protocol};
+use crate::{Bodies, HostPrecedence, Listener, ObjectName, Pool, Protocol};
 
 /// One immutable set of gateways; what a table is compiled from.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,8 @@ pub struct Gateway {
     pub pools: Vec<Arc<Pool>>,
     /// All its listeners, served or not: one that cannot be served for now keeps its tunnels.
     pub listeners: Vec<KnownListener>,
+    /// How bodies pass.
+    pub bodies: Bodies,
 }
 
 /// A listener that the resource has, whether it can be served or not.

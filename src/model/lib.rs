@@ -9,10 +9,13 @@
 //!                                                            \-> PathMap -> PathRule -> Target
 //! ```
 
+mod access;
 mod action;
+mod bodies;
 mod certificate;
 mod cookie;
 mod gateway;
+mod guard;
 mod host;
 mod listener;
 mod name;
@@ -22,14 +25,18 @@ mod pool;
 mod probe;
 mod rank;
 mod redirect;
+mod rewrite;
 mod settings;
 mod tls;
 mod websocket;
 
+pub use access::{AccessList, Network, NetworkError};
 pub use action::{Action, Handling, Leaf, PathMap, PathRule};
+pub use bodies::Bodies;
 pub use certificate::{Certificate, CertificateError, TrustedRoots};
 pub use cookie::{CookieName, CookieNameError};
 pub use gateway::{Frontend, FrontendError, Gateway, KnownListener, Snapshot};
+pub use guard::{Guard, RateLimit, RateLimitPer};
 pub use host::{HostPattern, HostPatternError, Hostname, HostnameError};
 pub use listener::{Listener, Priority, PriorityError, Protocol, Rule};
 pub use name::ObjectName;
@@ -41,6 +48,11 @@ pub use probe::{
 };
 pub use rank::{HostPrecedence, Rank};
 pub use redirect::{Redirect, RedirectStatus, RedirectTo, RedirectUrl, RedirectUrlError};
+pub use rewrite::{
+    ActionError, Condition, FieldName, FieldNameError, HeaderAction, Matcher, Part, Pattern,
+    PatternError, RewriteRule, RewriteSet, Scope, ServerVariable, Template, TemplateError,
+    UrlAction, Variable, VariableError,
+};
 pub use settings::{BackendTls, HostOverride, LoadDistribution, Settings, Target, Trust};
 pub use tls::{
     CipherSuite, ClientAuth, ListenerTls, NothingOffered, RevocationLists, TlsPolicy, TlsVersion,

@@ -17,6 +17,10 @@ pub(crate) enum Failure {
     BadTarget,
     /// A target longer than 32 KiB.
     LongTarget,
+    /// Headers longer than 32 KiB.
+    LongHeaders,
+    /// A body larger than the gateway takes.
+    BodyTooLarge,
     /// Framing that another server might read differently.
     BadFraming,
     /// `Connection` names a field that must reach the member.
@@ -97,6 +101,8 @@ impl Failure {
             Self::TooManyOfClient => 429,
             Self::TooManyTunnels => 503,
             Self::LongTarget => 414,
+            Self::LongHeaders => 431,
+            Self::BodyTooLarge => 413,
             Self::UnknownHost | Self::NoPath => 404,
             Self::BadMethod => 405,
             Self::ClientStalled => 408,
@@ -127,9 +133,11 @@ impl Failure {
             Self::NoHost => "ERRORINFO_HTTP_NO_HOST_HEADER",
             Self::BadHost | Self::UnknownHost | Self::FrontendGone => "ERRORINFO_INVALID_HOST",
             Self::BadTarget | Self::LongTarget => "ERRORINFO_REQUEST_URI_INVALID",
+            Self::BodyTooLarge => "ERRORINFO_BODY_TOO_LARGE",
             // No member had a part in it: Application Gateway has no word of its own for this.
             Self::NoPath => "ERRORINFO_NO_ERROR",
             Self::BadFraming
+            | Self::LongHeaders
             | Self::BadConnectionHeader
             | Self::UpgradeWithBody
             | Self::BadKey
@@ -163,6 +171,8 @@ impl Failure {
             Self::BadHost => "400 Bad Request: Host is not a host name\n",
             Self::BadTarget => "400 Bad Request: the request target is not valid\n",
             Self::LongTarget => "414 URI Too Long\n",
+            Self::LongHeaders => "431 Request Header Fields Too Large\n",
+            Self::BodyTooLarge => "413 Content Too Large\n",
             Self::BadFraming => "400 Bad Request: Transfer-Encoding is not \"chunked\"\n",
             Self::BadConnectionHeader => "400 Bad Request: Connection names an end-to-end field\n",
             Self::UpgradeWithBody => "400 Bad Request: an upgrade cannot have a body\n",
@@ -195,7 +205,11 @@ impl Failure {
     pub(crate) fn ends_connection(self) -> bool {
         matches!(
             self,
-            Self::BadFraming | Self::UpgradeWithBody | Self::ClientStalled | Self::FrontendGone
+            Self::BadFraming
+                | Self::UpgradeWithBody
+                | Self::BodyTooLarge
+                | Self::ClientStalled
+                | Self::FrontendGone
         )
     }
 
@@ -205,10 +219,12 @@ impl Failure {
             Self::NoHost | Self::BadHost => FailureLabel::InvalidHost,
             Self::BadTarget
             | Self::LongTarget
+            | Self::LongHeaders
             | Self::BadFraming
             | Self::BadConnectionHeader
             | Self::UpgradeWithBody
             | Self::BadKey => FailureLabel::InvalidRequest,
+            Self::BodyTooLarge => FailureLabel::BodyTooLarge,
             Self::BadMethod | Self::UnknownProtocol => FailureLabel::InvalidMethod,
             Self::BadOrigin | Self::BadSubprotocol => FailureLabel::NotAllowed,
             Self::NoCertificate | Self::BadCertificate => FailureLabel::ClientCertificate,

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::api::{
-    GatewayStatus, RedirectConfiguration, SslPolicy, SslProfile, TrustedClientCertificate,
-    UrlPathMap, WebSocket,
+    GatewayStatus, GlobalConfiguration, RedirectConfiguration, SslPolicy, SslProfile,
+    TrustedClientCertificate, UrlPathMap, WebSocket,
 };
 
 /// A gateway: listeners take requests, rules send them to pools of members.
@@ -103,9 +103,9 @@ pub struct ApplicationGatewaySpec {
     /// Not supported yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load_distribution_policies: Option<Later>,
-    /// Not supported yet.
+    /// What concerns all requests: collecting of bodies, and their size.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub global_configuration: Option<Later>,
+    pub global_configuration: Option<GlobalConfiguration>,
     /// Not supported yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sku: Option<Later>,

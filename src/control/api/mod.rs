@@ -1,6 +1,7 @@
 //! The resources that users write.
 
 mod application_gateway;
+mod global;
 mod path_map;
 mod redirect;
 mod status;
@@ -15,6 +16,7 @@ pub use application_gateway::{
     LoadDistributionAlgorithm, Probe, ProbeMatch, Protocol, RequestRoutingRule, RuleType,
     ServiceRef,
 };
+pub use global::GlobalConfiguration;
 pub use path_map::{PathRule, UrlPathMap};
 pub use redirect::{RedirectConfiguration, RedirectType};
 pub use status::{Condition, GatewayStatus, ItemStatus, PoolStatus};

@@ -21,7 +21,6 @@ const ALL: &[(&str, &str, Unsupported)] = &[
     ("", "rewriteRuleSets", Warns),
     ("", "customErrorConfigurations", Warns),
     ("", "loadDistributionPolicies", Warns),
-    ("", "globalConfiguration", Warns),
     ("", "sku", Warns),
     ("", "autoscaleConfiguration", Warns),
     ("", "webApplicationFirewallConfiguration", Warns),

@@ -13,6 +13,7 @@ use crate::resources::{self, Resources};
 use crate::translate::addresses::known_listeners;
 use crate::translate::destination::Destinations;
 use crate::translate::findings::{Finding, Findings, GATEWAY};
+use crate::translate::global::bodies;
 use crate::translate::ingress::{Addresses, IngressOptions, Ingresses};
 use crate::translate::listeners::Listeners;
 use crate::translate::members::pool;
@@ -251,7 +252,9 @@ fn parts_of(
     let listeners = Listeners { context, destinations: &destinations, profiles };
     let frontends = listeners.frontends(parts, taken, findings);
     let name = context.name.clone();
-    Gateway { name, frontends, pools: destinations.pools, listeners: known_listeners(context) }
+    let bodies = bodies(context, findings);
+    let known = known_listeners(context);
+    Gateway { name, frontends, pools: destinations.pools, listeners: known, bodies }
 }
 
 /// Names by place; the first of two equal ones.

@@ -13,6 +13,7 @@ mod destination;
 mod expiry;
 mod findings;
 mod gateway;
+mod global;
 mod hidden;
 mod ingress;
 mod listeners;

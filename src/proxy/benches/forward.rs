@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use divan::Bencher;
 use tidegate_model::{
-    Action, Frontend, Gateway, HostOverride, Leaf, Listener, LoadDistribution, Member, MemberState,
-    ObjectName, Pool, Probe, Protocol, Rule, Settings, Snapshot, Target,
+    Action, Bodies, Frontend, Gateway, HostOverride, Leaf, Listener, LoadDistribution, Member,
+    MemberState, ObjectName, Pool, Probe, Protocol, Rule, Settings, Snapshot, Target,
 };
 use tidegate_proxy::Proxy;
 
@@ -69,7 +69,13 @@ fn snapshot(listen: SocketAddr, member: SocketAddr) -> Snapshot {
         Frontend::new(listen, listen.port(), vec![Arc::new(listener)]).expect("a frontend");
     let name = ObjectName::new("default", "bench");
     let frontends = vec![frontend];
-    let gateway = Gateway { name, frontends, pools: Vec::new(), listeners: Vec::new() };
+    let gateway = Gateway {
+        name,
+        frontends,
+        pools: Vec::new(),
+        listeners: Vec::new(),
+        bodies: Bodies::default(),
+    };
     Snapshot { gateways: vec![Arc::new(gateway)] }
 }
 

@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::access_log::TlsInfo;
 use crate::conn::client::{Client, Version};
 use crate::conn::io::Io;
-use crate::conn::serve::{HEAD_LIMIT, canonical, chosen, look, unless_ended};
+use crate::conn::serve::{LIST_LIMIT, canonical, chosen, look, unless_ended};
 use crate::conn::ticket::{Order, Ticket};
 use crate::core::{Core, Owner};
 use crate::request;
@@ -92,7 +92,7 @@ fn agreed(core: &Core, slot: usize, quic: &quinn::Connection) -> Agreed {
 async fn requests(client: Arc<Client>, quic: quinn::Connection) {
     let ticket = client.ticket.clone();
     ticket.arm(client.core.shared.timeouts.header_read);
-    let limits = Limits { max_field_section: HEAD_LIMIT as u64 };
+    let limits = Limits { max_field_section: LIST_LIMIT as u64 };
     let Ok(mut connection) = tidegate_http3::Connection::new(quic.clone(), limits).await else {
         return;
     };

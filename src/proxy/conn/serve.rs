@@ -27,8 +27,12 @@ use crate::request::body::Inbound;
 use crate::table::Frontend;
 use crate::tls::{Agreed, Asked, ClientCertificate, Profile, Way};
 
-/// The longest head of a request: 32 KiB, as Application Gateway has it.
-pub(super) const HEAD_LIMIT: usize = 32 * 1024;
+/// The longest head of a request over HTTP/1.1: a target and a header block of 32 KiB each, as
+/// Application Gateway has them, and a little more, so that what is too long is told which it was.
+const HEAD_LIMIT: usize = 68 * 1024;
+
+/// The largest header list over HTTP/2 and HTTP/3, target included.
+pub(super) const LIST_LIMIT: usize = 16 * 1024;
 
 /// Streams that a client may have at once on an HTTP/2 connection. A browser has at most 255
 /// WebSockets, all on one connection, and would wait for one of them to end before it sends more.
@@ -273,7 +277,7 @@ async fn http2(client: Client, io: Io) {
         // So many streams' worth may wait for slow members before others have to, too.
         .initial_connection_window_size(16 * 256 * 1024)
         .max_send_buf_size(128 * 1024)
-        .max_header_list_size(HEAD_LIMIT as u32)
+        .max_header_list_size(LIST_LIMIT as u32)
         .keep_alive_interval(Some(std::time::Duration::from_secs(30)))
         .keep_alive_timeout(std::time::Duration::from_secs(20));
     let mut connection = builder.serve_connection(TokioIo::new(Stream::new(io)), service);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_model::{
-    Action, Frontend, Gateway, HostOverride, HostPattern, HostPrecedence, KnownListener, Leaf,
-    Listener, LoadDistribution, Member, MemberState, ObjectName, PathMap, PathMatch, PathPattern,
-    PathRule, Pool, Priority, Probe, Protocol, Rank, Rule, Settings, Snapshot, Target,
+    Action, Bodies, Frontend, Gateway, HostOverride, HostPattern, HostPrecedence, KnownListener,
+    Leaf, Listener, LoadDistribution, Member, MemberState, ObjectName, PathMap, PathMatch,
+    PathPattern, PathRule, Pool, Priority, Probe, Protocol, Rank, Rule, Settings, Snapshot, Target,
 };
 
 use crate::core::Scope;
@@ -140,7 +140,8 @@ pub fn snapshot_of(rules: usize) -> Snapshot {
     let listeners = (0..rules).map(listener).collect();
     let frontends = Frontend::new(address, address.port(), listeners).into_iter().collect();
     let name = ObjectName::new("default", "bench");
-    let gateway = Gateway { name, frontends, pools, listeners: Vec::new() };
+    let gateway =
+        Gateway { name, frontends, pools, listeners: Vec::new(), bodies: Bodies::default() };
     Snapshot { gateways: vec![Arc::new(gateway)] }
 }
 
@@ -243,7 +244,7 @@ fn decode(script: &mut Script<'_>) -> Snapshot {
             listeners.push(KnownListener { name: "l0".into(), address: None });
         }
         let name = ObjectName::new("n", format!("g{index}"));
-        Arc::new(Gateway { name, frontends, pools, listeners })
+        Arc::new(Gateway { name, frontends, pools, listeners, bodies: Bodies::default() })
     };
     let count = script.below(3);
     Snapshot { gateways: (0..count).map(|index| gateway(index, script)).collect() }

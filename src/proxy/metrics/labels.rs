@@ -21,6 +21,7 @@ labels! {
     FailureLabel {
         InvalidHost = "invalid_host",
         InvalidRequest = "invalid_request",
+        BodyTooLarge = "body_too_large",
         InvalidMethod = "invalid_method",
         NotAllowed = "not_allowed",
         ClientCertificate = "client_certificate",

@@ -1,6 +1,7 @@
 //! Bodies on their way, a frame at a time: back-pressure is that nobody asks for the next one.
 
 use std::future::Future;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -18,6 +19,7 @@ use tokio::time::Sleep;
 
 use crate::conn::ticket::Ticket;
 use crate::request::Exchange;
+use crate::request::collect::Collected;
 
 /// How long a member that says nothing may hold back a body that was announced with `Expect:
 /// 100-continue`: many do not know it, and clients do not wait for ever either (RFC 9110 10.1.1).
@@ -30,6 +32,8 @@ pub(crate) enum BodyError {
     Http(#[from] hyper::Error),
     #[error("the member answered without asking for the body")]
     NotWanted,
+    #[error("the body is larger than the gateway takes")]
+    TooLarge,
     #[error(transparent)]
     Http2(#[from] h2::Error),
     #[error(transparent)]
@@ -44,11 +48,13 @@ pub(crate) enum Inbound {
     Http2(RecvStream),
     /// Boxed: most bodies are not of HTTP/3.
     Http3(Box<Receiver>),
+    /// A part of it is here already.
+    Collected(Box<Collected>),
     Empty,
 }
 
 impl Inbound {
-    fn poll_frame(
+    pub(super) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -71,6 +77,7 @@ impl Inbound {
                 let trailers = trailers.map_err(BodyError::from).transpose();
                 Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)))
             }
+            Self::Collected(collected) => collected.poll_frame(cx),
             Self::Empty => Poll::Ready(None),
         }
     }
@@ -79,12 +86,13 @@ impl Inbound {
     pub(super) fn into_hyper(self) -> Option<Incoming> {
         match self {
             Self::Hyper(incoming) => Some(incoming),
-            Self::Http2(_) | Self::Http3(_) | Self::Empty => None,
+            Self::Http2(_) | Self::Http3(_) | Self::Collected(_) | Self::Empty => None,
         }
     }
 
-    fn is_end_stream(&self) -> bool {
+    pub(super) fn is_end_stream(&self) -> bool {
         match self {
+            Self::Collected(collected) => collected.is_end_stream(),
             Self::Hyper(incoming) => incoming.is_end_stream(),
             Self::Http2(stream) => stream.is_end_stream(),
             Self::Http3(stream) => stream.is_ended(),
@@ -92,8 +100,9 @@ impl Inbound {
         }
     }
 
-    fn size_hint(&self) -> SizeHint {
+    pub(super) fn size_hint(&self) -> SizeHint {
         match self {
+            Self::Collected(collected) => collected.size_hint(),
             Self::Hyper(incoming) => incoming.size_hint(),
             Self::Http2(_) => SizeHint::default(),
             Self::Http3(stream) => {
@@ -110,6 +119,7 @@ pub(crate) struct Upload {
     received: AtomicU64,
     hold: AtomicU8,
     answered: AtomicBool,
+    too_large: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -121,6 +131,11 @@ impl Upload {
     /// Bytes of the body that have come from the client.
     pub(super) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+
+    /// More has come than the gateway takes.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.too_large.load(Ordering::Relaxed)
     }
 
     /// The member wants the body.
@@ -161,8 +176,16 @@ pub(crate) struct Streaming {
     hold: Option<Pin<Box<Sleep>>>,
     /// The connection it goes out on, whose deadline moves with it.
     ticket: Option<Arc<Ticket>>,
-    client_limit: Duration,
-    member_limit: Duration,
+    limits: Limits,
+}
+
+/// How large a request's body may be, and how long who has to move next may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) client: Duration,
+    pub(super) member: Duration,
+    /// In bytes.
+    pub(super) largest: Option<NonZeroU64>,
 }
 
 impl RequestBody {
@@ -170,8 +193,7 @@ impl RequestBody {
     pub(super) fn new(
         incoming: Inbound,
         expects: bool,
-        client_limit: Duration,
-        member_limit: Duration,
+        limits: Limits,
     ) -> (Self, Option<Arc<Upload>>) {
         if incoming.is_end_stream() {
             return (Self::Empty, None);
@@ -181,14 +203,7 @@ impl RequestBody {
             upload.hold.store(HELD, Ordering::Relaxed);
             Box::pin(tokio::time::sleep(HOLD_LIMIT))
         });
-        let streaming = Streaming {
-            incoming,
-            upload: upload.clone(),
-            hold,
-            ticket: None,
-            client_limit,
-            member_limit,
-        };
+        let streaming = Streaming { incoming, upload: upload.clone(), hold, ticket: None, limits };
         (Self::Streaming(Box::new(streaming)), Some(upload))
     }
 
@@ -237,14 +252,19 @@ impl Streaming {
             && !self.upload.answered.load(Ordering::Relaxed)
         {
             match frame {
-                Poll::Pending => ticket.arm_client(self.client_limit),
-                Poll::Ready(_) => ticket.arm(self.member_limit),
+                Poll::Pending => ticket.arm_client(self.limits.client),
+                Poll::Ready(_) => ticket.arm(self.limits.member),
             }
         }
         if let Poll::Ready(Some(Ok(frame))) = &frame
             && let Some(data) = frame.data_ref()
         {
-            self.upload.received.fetch_add(data.len() as u64, Ordering::Relaxed);
+            let length = data.len() as u64;
+            let received = self.upload.received.fetch_add(length, Ordering::Relaxed) + length;
+            if self.limits.largest.is_some_and(|largest| received > largest.get()) {
+                self.upload.too_large.store(true, Ordering::Relaxed);
+                return Poll::Ready(Some(Err(BodyError::TooLarge)));
+            }
         }
         frame
     }

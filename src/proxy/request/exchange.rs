@@ -41,6 +41,8 @@ pub(crate) struct Exchange {
     served: Served,
     sent: u64,
     complete: bool,
+    /// The member has answered to the end, and its connection was given back.
+    given_back: bool,
     /// Only with an access log.
     pub(super) details: Option<Box<Details>>,
 }
@@ -198,6 +200,7 @@ impl Exchange {
             served: Served::default(),
             sent: 0,
             complete: false,
+            given_back: false,
             details,
         }
     }
@@ -264,9 +267,26 @@ impl Exchange {
         self.complete = true;
     }
 
+    /// Ends the member's part before the client has got everything: all of its response is here.
+    pub(super) fn give_back(&mut self) {
+        self.complete = true;
+        if let Some(member) = self.member.as_ref().filter(|_| !self.given_back) {
+            let core = &self.client.core;
+            member.series.request_ended(core.id);
+            if let Some(connection) = self.connection.take() {
+                member.keep(core, connection);
+            }
+            self.given_back = true;
+        }
+    }
+
     /// The member's body ended before its end.
     pub(super) fn broken(&mut self) {
         use crate::conn::ticket::Order;
+        if self.upload.as_ref().is_some_and(|upload| upload.is_too_large()) {
+            self.failure = Some(Failure::BodyTooLarge);
+            return;
+        }
         let order = self.connection.as_ref().map(|connection| connection.ticket.order());
         self.failure = Some(match order {
             Some(Order::Expired) => Failure::MemberTimedOut,
@@ -350,7 +370,7 @@ impl Drop for Exchange {
         if self.status != SWITCHED {
             self.record();
         }
-        if let Some(member) = self.member.take() {
+        if let Some(member) = self.member.take().filter(|_| !self.given_back) {
             let core = &self.client.core;
             member.series.request_ended(core.id);
             if let Some(connection) = self.connection.take()

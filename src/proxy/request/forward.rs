@@ -15,7 +15,8 @@ use crate::conn::ticket::Order;
 use crate::core::Core;
 use crate::failure::Failure;
 use crate::member::{self, Carrier, Connection, Lost, Member, Name};
-use crate::request::body::{Inbound, RequestBody};
+use crate::request::body::{Inbound, Limits, RequestBody};
+use crate::request::collect::{Stopped, collect};
 use crate::request::headers::{self, Seen};
 use crate::request::websocket::Handshake;
 use crate::request::{Exchange, admit, normalize, redirect, websocket};
@@ -63,13 +64,14 @@ pub(super) async fn forward(
     let client = exchange.client.clone();
     let core = &client.core;
     // The table is let go of at once: a request that takes long must not keep it.
-    let (route, seen, admitted) = {
+    let (route, seen, admitted, bodies) = {
         let table = core.shared.table.load();
         let frontend = table.frontend(client.slot).ok_or(Failure::FrontendGone)?;
         let host = normalize::host(request.headers())?;
         let rule = frontend.rule(host).ok_or(Failure::UnknownHost)?;
         let admitted = admit::admit(&client, frontend, rule);
-        (rule.route(request.uri().path()).clone(), Seen::on(frontend), admitted)
+        let route = rule.route(request.uri().path()).clone();
+        (route, Seen::on(frontend), admitted, frontend.bodies)
     };
     exchange.route = Some(route.clone());
     let (verification, admitted) = admitted;
@@ -77,6 +79,7 @@ pub(super) async fn forward(
     admitted?;
     let handshake = websocket::asked(&request)?;
     exchange.websocket = handshake.is_some();
+    normalize::check_length(request.headers(), bodies.largest_request)?;
     let target = match &route.action {
         Action::Forward(target) => target,
         Action::Redirect(redirect) => return redirect::answer(redirect, &request),
@@ -95,7 +98,8 @@ pub(super) async fn forward(
     if let Some(details) = &mut exchange.details {
         details.trace_id = Some(trace_id.clone());
     }
-    let expects = request.version() == Version::HTTP_11 && request.headers().contains_key(EXPECT);
+    let mut expects =
+        request.version() == Version::HTTP_11 && request.headers().contains_key(EXPECT);
     headers::rewrite(&mut request, &client, &route, seen, trace_id)?;
     if let Some(handshake) = &handshake {
         handshake.ask(&mut request);
@@ -105,10 +109,24 @@ pub(super) async fn forward(
     let affinity = target.affinity.as_ref().filter(|_| handshake.is_none() || web_socket.affinity);
     let kept = affinity.and_then(|affinity| affinity.kept(request.headers()));
 
-    let (head, incoming) = request.into_parts();
-    let (client_limit, member_limit) =
-        (core.shared.timeouts.body_read, target.model.settings.request_timeout);
-    let (body, upload) = RequestBody::new(incoming, expects, client_limit, member_limit);
+    let (mut head, mut incoming) = request.into_parts();
+    let limits = Limits {
+        client: core.shared.timeouts.body_read,
+        member: target.model.settings.request_timeout,
+        largest: bodies.largest_request,
+    };
+    if bodies.collect_requests && handshake.is_none() {
+        incoming = collect(incoming, limits.client).await.map_err(|stopped| match stopped {
+            Stopped::Stalled => Failure::ClientStalled,
+            Stopped::Broken => Failure::ClientGone,
+        })?;
+        // The client has sent it: the library has told it to go on.
+        if matches!(incoming, Inbound::Collected(_)) {
+            head.headers.remove(EXPECT);
+            expects = false;
+        }
+    }
+    let (body, upload) = RequestBody::new(incoming, expects, limits);
     exchange.upload = upload.clone();
     let mut request = Request::from_parts(head, body);
     // The HTTP library would leave out the body of a GET or HEAD that does not say its length.
@@ -139,7 +157,13 @@ pub(super) async fn forward(
         // A client that connected takes any success for the beginning of the tunnel.
         let misleads =
             response.status().is_success() && handshake.as_ref().is_some_and(Handshake::is_connect);
-        return if misleads { Err(Failure::BadUpgrade) } else { Ok(Answer::Response(response)) };
+        if misleads {
+            return Err(Failure::BadUpgrade);
+        }
+        if bodies.collect_responses && handshake.is_none() {
+            response = collected(response, limits.member, exchange).await?;
+        }
+        return Ok(Answer::Response(response));
     }
     let (Some(handshake), Some(client)) = (handshake, client_side) else {
         return Err(Failure::BadUpgrade);
@@ -161,6 +185,25 @@ pub(super) async fn forward(
     handshake.answer(&mut head.status, &mut head.headers);
     let response = Response::from_parts(head, ());
     Ok(Answer::Tunnel(Box::new(Switched { response, client, member })))
+}
+
+/// The member's response with its body, if that is to be collected.
+async fn collected(
+    response: Response<Inbound>,
+    limit: Duration,
+    exchange: &mut Exchange,
+) -> Result<Response<Inbound>, Failure> {
+    let (head, body) = response.into_parts();
+    let body = collect(body, limit).await.map_err(|stopped| match stopped {
+        Stopped::Stalled => Failure::MemberTimedOut,
+        Stopped::Broken => Failure::MemberClosed,
+    })?;
+    if let Inbound::Collected(collected) = &body
+        && collected.is_whole()
+    {
+        exchange.give_back();
+    }
+    Ok(Response::from_parts(head, body))
 }
 
 /// The name that an HTTPS member is asked for: `sniName`, else the settings' host, else the member's own, which is not
@@ -260,6 +303,9 @@ async fn send(
         exchange.connection = None;
         exchange.lease = None;
         failure = why(&lost);
+        if exchange.upload.as_ref().is_some_and(|upload| upload.is_too_large()) {
+            return Err(Failure::BodyTooLarge);
+        }
         // Nothing was written, or nothing came back on a connection that the member was closing.
         let again = match lost {
             Lost { unsent: Some(unsent), .. } => Some(unsent),

@@ -10,6 +10,7 @@
 
 mod admit;
 pub(crate) mod body;
+mod collect;
 mod exchange;
 mod forward;
 mod headers;

@@ -3,7 +3,9 @@
 //! The HTTP library takes more than a gateway may pass on: what two servers could read differently
 //! is refused here.
 
-use http::header::{HOST, TRANSFER_ENCODING};
+use std::num::NonZeroU64;
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use hyper::ext::Protocol;
@@ -12,6 +14,9 @@ use crate::failure::Failure;
 
 /// The longest path and query, in bytes: what Application Gateway takes.
 const LONGEST_TARGET: usize = 32 * 1024;
+
+/// The longest header block of HTTP/1.1, in bytes; of the other versions the libraries see to it.
+const LONGEST_HEADERS: usize = 32 * 1024;
 
 /// Checks a request's framing, method and target, and gives it exactly one `Host`, the one it is
 /// really for: that of its target if it has one (RFC 9112 3.2.2), else the header's.
@@ -33,6 +38,10 @@ pub(super) fn check<B>(request: &mut Request<B>) -> Result<(), Failure> {
     if target.len() > LONGEST_TARGET {
         return Err(Failure::LongTarget);
     }
+    if request.version() <= Version::HTTP_11 && headers_length(request.headers()) > LONGEST_HEADERS
+    {
+        return Err(Failure::LongHeaders);
+    }
     let asterisk = target == "*" && request.method() == Method::OPTIONS;
     if !(target.starts_with('/') || asterisk) || !target.bytes().all(|b| (0x21..0x7f).contains(&b))
     {
@@ -50,6 +59,25 @@ pub(super) fn check<B>(request: &mut Request<B>) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Bytes of a header block as HTTP/1.1 writes it.
+fn headers_length(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+/// Refuses a body that says it is larger than the gateway takes, before a byte of it is read.
+pub(super) fn check_length(
+    headers: &HeaderMap,
+    largest: Option<NonZeroU64>,
+) -> Result<(), Failure> {
+    let Some(largest) = largest else { return Ok(()) };
+    // The library has refused what is no number.
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    match length {
+        Some(length) if largest.get() < length => Err(Failure::BodyTooLarge),
+        _ => Ok(()),
+    }
 }
 
 /// User information has no place in a `Host` (RFC 9110 4.2.4).

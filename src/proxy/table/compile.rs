@@ -11,8 +11,8 @@ use std::sync::atomic::AtomicUsize;
 use http::HeaderValue;
 use rustls_pki_types::ServerName;
 use tidegate_model::{
-    Handling, HostOverride, Leaf, Listener, ObjectName, PathPattern, ProbeHost, Protocol, Rank,
-    Settings, Snapshot, TlsVersion,
+    Bodies, Handling, HostOverride, Leaf, Listener, ObjectName, PathPattern, ProbeHost, Protocol,
+    Rank, Settings, Snapshot, TlsVersion,
 };
 
 use crate::core::Scope;
@@ -98,7 +98,7 @@ fn unit(
         };
         let old = before.and_then(|unit| unit.frontends.iter().find(|(place, _)| *place == slot));
         let old = old.map(|(_, frontend)| &**frontend);
-        let frontend = frontend(&name, source, old, &mut targets, compiler)?;
+        let frontend = frontend(&name, source, model.bodies, old, &mut targets, compiler)?;
         frontends.push((slot, Arc::new(frontend)));
     }
     Ok(Unit { name, model: model.clone(), frontends, targets: targets.all })
@@ -107,6 +107,7 @@ fn unit(
 fn frontend(
     gateway: &Arc<ObjectName>,
     model: &tidegate_model::Frontend,
+    bodies: Bodies,
     before: Option<&Frontend>,
     targets: &mut Targets<'_>,
     compiler: &mut Compiler<'_>,
@@ -149,6 +150,7 @@ fn frontend(
         protocol: model.protocol(),
         port: HeaderValue::from(model.port()),
         tls,
+        bodies,
         index,
         rules: rules.into(),
         _certificates: certificates(gateway, model, compiler.metrics),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use tidegate_model::{Listener, ObjectName, PathPattern, Protocol, Redirect};
+use tidegate_model::{Bodies, Listener, ObjectName, PathPattern, Protocol, Redirect};
 
 use crate::core::Scope;
 use crate::lookup::{HostIndex, PathIndex};
@@ -22,6 +22,8 @@ pub(crate) struct Frontend {
     pub(crate) port: HeaderValue,
     /// What an HTTPS frontend shows.
     pub(crate) tls: Option<Profile>,
+    /// How bodies pass.
+    pub(crate) bodies: Bodies,
     pub(crate) index: Arc<HostIndex<u32>>,
     /// In the order of the resource.
     pub(crate) rules: Box<[Arc<Rule>]>,

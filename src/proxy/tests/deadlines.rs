@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tidegate_model::{
-    Action, Frontend, Gateway, HostOverride, Leaf, Listener, LoadDistribution, Member, MemberState,
-    ObjectName, Pool, Probe, Protocol, Rule, Settings, Snapshot, Target,
+    Action, Bodies, Frontend, Gateway, HostOverride, Leaf, Listener, LoadDistribution, Member,
+    MemberState, ObjectName, Pool, Probe, Protocol, Rule, Settings, Snapshot, Target,
 };
 use tidegate_proxy::{Handle, HealthState, Proxy, Timeouts};
 
@@ -97,7 +97,8 @@ fn start(member: SocketAddr, timeouts: Timeouts) -> (Handle, SocketAddr) {
     let frontend = Frontend::new(listen, listen.port(), vec![Arc::new(listener)]).unwrap();
     let name = ObjectName::new("default", "test");
     let frontends = vec![frontend];
-    let gateway = Gateway { name, frontends, pools: Vec::new(), listeners: Vec::new() };
+    let bodies = Bodies::default();
+    let gateway = Gateway { name, frontends, pools: Vec::new(), listeners: Vec::new(), bodies };
     let mut settings = tidegate_proxy::Settings::new(NonZeroUsize::MIN);
     settings.timeouts = timeouts;
     let proxy = Proxy::start(settings).unwrap();

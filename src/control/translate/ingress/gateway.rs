@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use tidegate_model::{
-    Action, Frontend, Gateway, HostPattern, KnownListener, Leaf, Listener, ListenerTls, ObjectName,
-    PathMap, Priority, Protocol, Rule,
+    Action, Bodies, Frontend, Gateway, HostPattern, KnownListener, Leaf, Listener, ListenerTls,
+    ObjectName, PathMap, Priority, Protocol, Rule,
 };
 
 use crate::resources::Resources;
@@ -95,7 +95,7 @@ impl Ingresses {
         let (frontends, listeners) = self.frontends(parts, &mut sources, &plan, &default, taken);
         let pools = backends.all_pools(parts, &mut self.remembered);
         let name = self.options.gateway.clone();
-        let gateway = Gateway { name, frontends, pools, listeners };
+        let gateway = Gateway { name, frontends, pools, listeners, bodies: Bodies::default() };
         let ports = plan.sites.keys().map(|(port, _)| *port).collect();
         let gateway = (!sources.is_empty()).then_some(gateway);
         let of = |served| move |name: &ObjectName| OwnIngress { name: name.clone(), served };
