@@ -22,11 +22,14 @@
 //! - Members are played by servers of the test, whatever their address in the page, which stands in
 //!   for the real one in what is printed. Addresses of 192.0.2.0/24 are nobody's. A server answers any
 //!   path with its pool and address, the request line, the fields, and after an empty line the body that it got.
+//!   It takes every WebSocket, and ends it at once.
 //!   In the query `status=503` has it answer so, `wait=2` only after two seconds, `field=a:b` with one more field.
 //! - Secrets that the example names and does not hold are made up: one certificate for all of its names.
 //!   Of a Service that it does not hold there is one member.
 //!
-//! The gateway must be one of which nothing is refused. A block without `console` blocks is not served.
+//! The gateway must be one of which nothing is refused. A block without `console` blocks is checked, and
+//! not served. A block `yaml` that is indented by two spaces has collections that take the place of those
+//! of the gateway before it.
 
 mod expect;
 mod members;
@@ -40,7 +43,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use crate::docs::page::{Example, Play, examples};
-use crate::docs::stage::Stage;
+use crate::docs::stage::{Scene, Stage};
 
 #[tokio::test]
 async fn every_example_of_the_documents_answers_as_they_say() {
@@ -48,6 +51,7 @@ async fn every_example_of_the_documents_answers_as_they_say() {
     let mut pages: Vec<PathBuf> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
+    pages.push(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("README.md"));
     pages.sort();
     // One page of interest, while it is being written: DOCS=paths.
     let only = std::env::var("DOCS").unwrap_or_default();
@@ -63,19 +67,23 @@ async fn every_example_of_the_documents_answers_as_they_say() {
 
 /// Serves an example and plays what is asked of it; what went otherwise.
 async fn serve(page: &str, example: &Example) -> Vec<String> {
-    let place = format!("docs/{page}:{}", example.line);
-    let stage = match Stage::set(&place, &example.yaml).await {
-        Ok(stage) => stage,
+    let place = format!("{page}:{}", example.line);
+    let scene = match Scene::of(example) {
+        Ok(scene) => scene,
         Err(why) => return vec![format!("{place}: {why}")],
     };
     let mut wrong = Vec::new();
+    if example.plays.is_empty() {
+        return wrong;
+    }
+    let stage = Stage::set(&place, scene).await;
     for Play { line, command, expected } in &example.plays {
         let printed = run(&stage, command).await;
         let printed: Vec<&str> = printed.lines().map(str::trim_end).collect();
         if !expect::matches(expected, &printed) {
             let (expected, printed) = (expected.join("\n"), printed.join("\n"));
             wrong.push(format!(
-                "docs/{page}:{line}: $ {command}\nshould print:\n{expected}\nand prints:\n{printed}"
+                "{page}:{line}: $ {command}\nshould print:\n{expected}\nand prints:\n{printed}"
             ));
         }
     }

@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::peers::Io;
 
@@ -57,11 +58,24 @@ async fn talk(io: Box<dyn Io>, is_http2: bool, name: Arc<str>) {
             let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
             serving.serve_connection(io, service).await
         }
-        false => hyper::server::conn::http1::Builder::new().serve_connection(io, service).await,
+        false => {
+            let serving = hyper::server::conn::http1::Builder::new();
+            serving.serve_connection(io, service).with_upgrades().await
+        }
     };
 }
 
 async fn answer(name: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    if let Some(key) = request.headers().get("sec-websocket-key") {
+        let accept = derive_accept_key(key.as_bytes());
+        return Response::builder()
+            .status(StatusCode::SWITCHING_PROTOCOLS)
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-accept", accept)
+            .body(Full::default())
+            .unwrap();
+    }
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let target = head.uri.path_and_query().map_or("*", |target| target.as_str());

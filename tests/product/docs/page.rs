@@ -4,6 +4,8 @@
 pub struct Example {
     pub line: usize,
     pub yaml: String,
+    /// Collections that take the place of the gateway's.
+    pub instead: String,
     pub plays: Vec<Play>,
 }
 
@@ -14,14 +16,20 @@ pub struct Play {
     pub expected: Vec<String>,
 }
 
-/// Those that are asked something.
+/// Those of a page.
 pub fn examples(text: &str) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
     for (line, language, block) in blocks(text) {
         let yaml = block.join("\n");
         match language {
             "yaml" if yaml.contains("kind: ApplicationGateway") => {
-                examples.push(Example { line, yaml, plays: Vec::new() });
+                examples.push(Example { line, yaml, instead: String::new(), plays: Vec::new() });
+            }
+            "yaml" if yaml.starts_with("  ") => {
+                if let Some(example) = examples.iter().rfind(|example| example.instead.is_empty()) {
+                    let (whole, instead) = (example.yaml.clone(), yaml);
+                    examples.push(Example { line, yaml: whole, instead, plays: Vec::new() });
+                }
             }
             "console" => {
                 if let Some(example) = examples.last_mut() {
@@ -31,7 +39,6 @@ pub fn examples(text: &str) -> Vec<Example> {
             _ => {}
         }
     }
-    examples.retain(|example| !example.plays.is_empty());
     examples
 }
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::docs::members;
+use crate::docs::page::Example;
 use crate::gateway::{Gateway, Plan, free_port, until};
 use crate::peers;
 
@@ -21,11 +22,24 @@ pub struct Stage {
     _gateway: Gateway,
 }
 
-impl Stage {
-    /// Starts everything that an example needs, and waits until it can be asked.
-    pub async fn set(place: &str, yaml: &str) -> Result<Self, String> {
+/// An example that nothing is refused of.
+pub struct Scene {
+    cast: Cast,
+    text: String,
+    certificate: (String, String),
+}
+
+impl Scene {
+    /// Makes an example one that runs here, and has it checked.
+    pub fn of(example: &Example) -> Result<Self, String> {
         let mut cast = Cast::default();
-        let mut documents = read(yaml)?;
+        let mut documents = read(&example.yaml)?;
+        let instead = read(&example.instead)?;
+        for gateway in documents.iter_mut().filter(|d| d["kind"] == "ApplicationGateway") {
+            for collections in instead.iter().filter_map(Value::as_object) {
+                gateway["spec"].as_object_mut().unwrap().extend(collections.clone());
+            }
+        }
         documents.iter_mut().filter(|d| d["kind"] == "EndpointSlice").for_each(|d| cast.slice(d));
         let services: BTreeSet<String> =
             documents.iter().filter(|d| d["kind"] == "Service").map(name_of).collect();
@@ -41,6 +55,14 @@ impl Stage {
             documents.iter().map(|document| serde_yaml::to_string(document).unwrap()).collect();
         let text = text.join("---\n");
         check(&text)?;
+        Ok(Self { cast, text, certificate })
+    }
+}
+
+impl Stage {
+    /// Starts everything that an example needs, and waits until it can be asked.
+    pub async fn set(place: &str, scene: Scene) -> Self {
+        let Scene { cast, text, certificate } = scene;
         cast.play(&certificate).await;
         let plan = Plan::to(([127, 0, 0, 1], 9).into());
         let gateway = Gateway::start_yaml(plan, &text).await;
@@ -55,7 +77,7 @@ impl Stage {
             })
         })
         .await;
-        Ok(Self { curl: cast.curl(), words: cast.words, _gateway: gateway })
+        Self { curl: cast.curl(), words: cast.words, _gateway: gateway }
     }
 
     /// The same text with the addresses and ports of the page.
@@ -93,19 +115,32 @@ fn check(text: &str) -> Result<(), String> {
 
 /// Secrets that gateways name and nobody has.
 fn missing_secrets(documents: &[Value], (chain, key): &(String, String)) -> Vec<Value> {
-    let there: BTreeSet<String> =
-        documents.iter().filter(|d| d["kind"] == "Secret").map(name_of).collect();
-    let gateways = documents.iter().filter(|d| d["kind"] == "ApplicationGateway");
+    let place = |namespace: &Value, name: &Value| {
+        let namespace = namespace.as_str().unwrap_or("default").to_owned();
+        (namespace, name.as_str().unwrap_or_default().to_owned())
+    };
+    let own =
+        |document: &Value| place(&document["metadata"]["namespace"], &document["metadata"]["name"]);
     let mut named = BTreeSet::new();
-    for gateway in gateways {
-        for collection in ["sslCertificates", "trustedRootCertificates"] {
+    for gateway in documents.iter().filter(|d| d["kind"] == "ApplicationGateway") {
+        for collection in
+            ["sslCertificates", "trustedRootCertificates", "trustedClientCertificates"]
+        {
             let all = gateway["spec"][collection].as_array().into_iter().flatten();
-            named.extend(all.filter_map(|its| its["secretName"].as_str()).map(str::to_owned));
+            named.extend(all.filter(|its| its["secretName"].is_string()).map(|its| {
+                match its["secretNamespace"].is_string() {
+                    true => place(&its["secretNamespace"], &its["secretName"]),
+                    false => place(&gateway["metadata"]["namespace"], &its["secretName"]),
+                }
+            }));
         }
     }
-    let made = named.difference(&there).map(|name| {
+    let there: BTreeSet<(String, String)> =
+        documents.iter().filter(|d| d["kind"] == "Secret").map(own).collect();
+    let made = named.difference(&there).map(|(namespace, name)| {
         let data = json!({"tls.crt": chain, "tls.key": key, "ca.crt": chain});
-        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data})
+        let metadata = json!({"name": name, "namespace": namespace});
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
     });
     made.collect()
 }
