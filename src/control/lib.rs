@@ -14,6 +14,9 @@ mod check;
 mod cluster;
 mod dns;
 mod grants;
+#[cfg(any(test, feature = "internals"))]
+#[doc(hidden)]
+pub mod internals;
 mod pem;
 mod places;
 mod problem;

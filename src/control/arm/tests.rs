@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::arm::{ConvertOptions, Converted, convert};
+use crate::internals::check_template;
 use crate::problem::Severity;
 
 fn converted(text: &str) -> Converted {
@@ -301,59 +302,8 @@ proptest! {
 
     #[test]
     fn whatever_is_read_is_converted_to_what_the_resource_takes(
-        picks in proptest::collection::vec((0..PIECES.len(), 0..PIECES.len()), 0..24),
-        cut in 0..400_usize,
+        data in proptest::collection::vec(any::<u8>(), 0..60),
     ) {
-        // Pieces of templates, put together as they come and cut off somewhere.
-        let mut text = String::from("{\"properties\": {");
-        for (one, other) in picks {
-            text += PIECES[one];
-            text += PIECES[other];
-        }
-        let end = text.floor_char_boundary(text.len().min(cut));
-        for text in [&text[..end], &text] {
-            if let Ok(converted) = convert(text, &ConvertOptions::default()) {
-                for document in converted.yaml.split("---\n").filter(|text| !text.is_empty()) {
-                    let document: Value = serde_yaml::from_str(document).unwrap();
-                    if document["kind"] == "ApplicationGateway" {
-                        let typed = serde_json::from_value::<crate::api::ApplicationGateway>(document.clone());
-                        prop_assert!(typed.is_ok(), "{document}");
-                    }
-                }
-            }
-        }
+        check_template(&data);
     }
 }
-
-const PIECES: [&str; 30] = [
-    "\"httpListeners\": [",
-    "\"backendAddressPools\": [",
-    "\"probes\": [{",
-    "\"sslCertificates\": [{\"name\": \"c\", \"properties\": {\"data\": \"MIIC\", \"password\": \"x\"}}]",
-    "\"frontendPorts\": ",
-    "\"requestRoutingRules\": [{\"name\": \"r\",",
-    "\"properties\": {",
-    "\"name\": \"a\",",
-    "\"copy\": [{\"name\": \"probes\", \"count\": 3, \"input\": {\"name\": \"[concat('p', copyIndex())]\"}}],",
-    "\"protocol\": \"Http\",",
-    "\"port\": 80,",
-    "\"port\": \"[add(1, 2)]\",",
-    "\"match\": {\"statusCodes\": [200, \"300\"]},",
-    "\"frontendPort\": {\"id\": \"/x/frontendPorts/a')]\"},",
-    "\"httpListener\": {\"id\": \"[concat(reference('x'), '/a/b')]\"},",
-    "\"ruleType\": \"Basic\",",
-    "\"priority\": 1e3,",
-    "\"sku\": {\"name\": \"WAF_v2\"},",
-    "null",
-    "[[",
-    "'x'",
-    "}",
-    "]",
-    "}]",
-    ",",
-    "{",
-    "\"[parameters('x')]\"",
-    "\"\u{e000}\u{e001}\u{e003}\"",
-    "-1.5",
-    "/* c */",
-];
