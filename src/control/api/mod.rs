@@ -2,6 +2,8 @@
 
 mod application_gateway;
 mod global;
+#[cfg(test)]
+mod page;
 mod path_map;
 mod redirect;
 mod status;
