@@ -17,6 +17,7 @@ mod grants;
 #[cfg(any(test, feature = "internals"))]
 #[doc(hidden)]
 pub mod internals;
+mod pages;
 mod pem;
 mod places;
 mod problem;

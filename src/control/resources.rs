@@ -1,7 +1,9 @@
 //! All inputs at one moment, trimmed to what a gateway needs: the same type whatever the source.
 
+mod config_map;
 mod ingress;
 
+pub(crate) use config_map::ConfigMap;
 pub(crate) use ingress::{
     AGIC_PREFIX, Ingress, IngressBackend, IngressClass, IngressPath, IngressTls, OWN_PREFIX,
 };
@@ -19,6 +21,7 @@ use tidegate_model::{Certificate, MemberState, ObjectName, RevocationLists, Trus
 
 use crate::api::ApplicationGateway;
 use crate::grants::Grant;
+use crate::pages::Page;
 use crate::yaml::Lines;
 
 /// Everything that a translation looks at.
@@ -33,6 +36,10 @@ pub(crate) struct Resources {
     pub(crate) slices: HashMap<ObjectName, Arc<Vec<Arc<Slice>>>>,
     /// What DNS says of host names; those not asked yet are not in it.
     pub(crate) names: Arc<HashMap<String, Resolution>>,
+    /// Those that error pages stand in.
+    pub(crate) config_maps: HashMap<ObjectName, Arc<ConfigMap>>,
+    /// Error pages by URL; those not asked for yet are not in it.
+    pub(crate) pages: Arc<HashMap<String, Page>>,
     /// Who may refer into a namespace from another one.
     pub(crate) grants: HashMap<Box<str>, Vec<Grant>>,
     /// The time, in seconds since 1970, as of which certificates are looked at.

@@ -11,17 +11,18 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use crate::dns::Dns;
+use crate::pages::Pages;
 use crate::places::Places;
 use crate::problem::Problem;
 use crate::source::{Files, ReadError, Watch};
 use crate::translate::{
     Addresses, GatewayConditions, IngressOptions, Outcome, OwnIngress, Translator, WithoutClass,
-    host_names, to_problems,
+    host_names, page_urls, to_problems,
 };
 
 /// What our IngressClass names as its controller.
 pub const INGRESS_CONTROLLER: &str = "tidegate.dev/ingress-controller";
-/// How long the first update waits for host names.
+/// How long the first update waits for host names and error pages.
 const FIRST_NAMES: Duration = Duration::from_secs(3);
 /// How long after its last write a file that was not closed is read.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -124,9 +125,11 @@ pub async fn serve_files(
     watch.set(files.folders());
     files.read_first()?;
     let dns = Dns::new(&options.nameservers);
-    let mut standalone = Standalone { files, dns, translator: options.translator() };
-    standalone.want_names();
-    standalone.dns.wait_for_all(FIRST_NAMES).await;
+    let pages = Pages::new();
+    let mut standalone = Standalone { files, dns, pages, translator: options.translator() };
+    standalone.want_others();
+    let Standalone { dns, pages, .. } = &standalone;
+    tokio::join!(dns.wait_for_all(FIRST_NAMES), pages.wait_for_all(FIRST_NAMES));
     let (updates, receiver) =
         tokio::sync::watch::channel(Arc::new(Update { number: 1, ..standalone.update() }));
     tokio::spawn(standalone.run(watch, updates));
@@ -136,13 +139,14 @@ pub async fn serve_files(
 struct Standalone {
     files: Files,
     dns: Arc<Dns>,
+    pages: Arc<Pages>,
     translator: Translator,
 }
 
 impl Standalone {
     /// Runs until nobody listens any more.
     async fn run(mut self, mut watch: Watch, updates: watch::Sender<Arc<Update>>) {
-        let mut names = self.dns.changes();
+        let (mut names, mut pages) = (self.dns.changes(), self.pages.changes());
         let mut look_at: Option<Instant> = None;
         let mut hourly = tokio::time::interval(EXPIRY);
         loop {
@@ -158,16 +162,18 @@ impl Standalone {
                     }
                 }
                 _ = names.changed() => {}
+                _ = pages.changed() => {}
                 _ = hourly.tick() => {}
                 () = sleep_until(due) => {}
             }
             watch.drain();
             names.mark_unchanged();
+            pages.mark_unchanged();
             let (changed, again) = self.files.read_changed();
             look_at = again.map(Instant::from_std);
             if changed {
                 watch.set(self.files.folders());
-                self.want_names();
+                self.want_others();
             }
             let update = self.update();
             updates.send_if_modified(|last| {
@@ -181,14 +187,17 @@ impl Standalone {
         }
     }
 
-    fn want_names(&self) {
+    /// Asks for what stands elsewhere.
+    fn want_others(&self) {
         let (resources, _) = self.files.resources();
         self.dns.want(host_names(&resources));
+        self.pages.want(page_urls(&resources));
     }
 
     fn update(&mut self) -> Update {
         let (mut resources, mut problems) = self.files.resources();
         resources.names = self.dns.answers();
+        resources.pages = self.pages.known();
         resources.now = now();
         let outcome = self.translator.translate(&resources);
         problems.extend(to_problems(&resources, &outcome.findings));

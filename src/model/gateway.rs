@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::{Bodies, HostPrecedence, Listener, ObjectName, Pool, Protocol};
+use crate::{Bodies, ErrorPages, HostPrecedence, Listener, ObjectName, Pool, Protocol};
 
 /// One immutable set of gateways; what a table is compiled from.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +47,7 @@ pub struct Frontend {
     protocol: Protocol,
     listeners: Vec<Arc<Listener>>,
     precedence: HostPrecedence,
+    error_pages: Option<Arc<ErrorPages>>,
 }
 
 /// Why listeners cannot share a socket.
@@ -100,13 +101,20 @@ impl Frontend {
                 return Err(FrontendError::NoCertificate { listener: listener.name.clone() });
             }
         }
-        Ok(Self { address, port, protocol, listeners, precedence: HostPrecedence::default() })
+        let precedence = HostPrecedence::default();
+        Ok(Self { address, port, protocol, listeners, precedence, error_pages: None })
     }
 
     /// The same, where this decides between listeners that cover the same host.
     #[must_use]
     pub fn with_precedence(self, precedence: HostPrecedence) -> Self {
         Self { precedence, ..self }
+    }
+
+    /// The same, with these pages for requests that no listener takes.
+    #[must_use]
+    pub fn with_error_pages(self, error_pages: Option<Arc<ErrorPages>>) -> Self {
+        Self { error_pages, ..self }
     }
 
     /// The address it binds.
@@ -127,6 +135,11 @@ impl Frontend {
     /// What decides between listeners that cover the same host.
     pub fn precedence(&self) -> HostPrecedence {
         self.precedence
+    }
+
+    /// Pages for answers to requests that no listener takes.
+    pub fn error_pages(&self) -> Option<&Arc<ErrorPages>> {
+        self.error_pages.as_ref()
     }
 
     /// Its listeners, in rule order.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::{Action, HostPattern, ListenerTls};
+use crate::{Action, ErrorPages, HostPattern, ListenerTls};
 
 /// What is spoken on a connection, by clients or to members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -36,6 +36,8 @@ pub struct Listener {
     pub hosts: Vec<HostPattern>,
     /// How it speaks TLS; present on every HTTPS listener.
     pub tls: Option<Arc<ListenerTls>>,
+    /// Pages for answers that the gateway makes itself.
+    pub error_pages: Option<Arc<ErrorPages>>,
     /// The rule that its requests follow.
     pub rule: Rule,
 }

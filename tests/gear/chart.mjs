@@ -137,6 +137,7 @@ function rights(rules) {
 
 // What the controller reads and reports on.
 const WATCHED = [
+  '/configmaps get list watch',
   '/secrets get list watch',
   '/services get list watch',
   'discovery.k8s.io/endpointslices get list watch',

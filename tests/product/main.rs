@@ -14,6 +14,7 @@ mod cli;
 mod convert;
 mod crowd;
 mod docs;
+mod error_pages;
 mod foreign;
 mod gateway;
 mod handshake;

@@ -81,7 +81,7 @@ rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
   resources: [ingresses/status]
   verbs: [get, patch]
 - apiGroups: [""]
-  resources: [services, secrets]
+  resources: [services, secrets, configmaps]
   verbs: [get, list, watch]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]

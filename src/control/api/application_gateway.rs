@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::api::{
-    GatewayStatus, GlobalConfiguration, RedirectConfiguration, SslPolicy, SslProfile,
-    TrustedClientCertificate, UrlPathMap, WebSocket,
+    CustomErrorConfiguration, GatewayStatus, GlobalConfiguration, RedirectConfiguration, SslPolicy,
+    SslProfile, TrustedClientCertificate, UrlPathMap, WebSocket,
 };
 
 /// A gateway: listeners take requests, rules send them to pools of members.
@@ -86,9 +86,10 @@ pub struct ApplicationGatewaySpec {
     /// Not supported yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rewrite_rule_sets: Option<Later>,
-    /// Not supported yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub custom_error_configurations: Option<Later>,
+    /// Pages for answers that the gateway makes itself.
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["statusCode"]))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub custom_error_configurations: Vec<CustomErrorConfiguration>,
     /// Versions and suites of TLS that clients are offered; without it, all that are safe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssl_policy: Option<SslPolicy>,
@@ -239,9 +240,10 @@ pub struct HttpListener {
     /// Only clients that ask for one of the listener's hosts in the handshake are served by it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_server_name_indication: bool,
-    /// Not supported yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub custom_error_configurations: Option<Later>,
+    /// Pages for answers that the gateway makes itself, in place of all of the gateway's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["statusCode"]))]
+    pub custom_error_configurations: Vec<CustomErrorConfiguration>,
     /// Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall_policy: Option<Later>,

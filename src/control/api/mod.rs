@@ -1,6 +1,7 @@
 //! The resources that users write.
 
 mod application_gateway;
+mod error_page;
 mod global;
 #[cfg(test)]
 mod page;
@@ -18,6 +19,7 @@ pub use application_gateway::{
     LoadDistributionAlgorithm, Probe, ProbeMatch, Protocol, RequestRoutingRule, RuleType,
     ServiceRef,
 };
+pub use error_page::{ConfigMapKey, CustomErrorConfiguration};
 pub use global::GlobalConfiguration;
 pub use path_map::{PathRule, UrlPathMap};
 pub use redirect::{RedirectConfiguration, RedirectType};

@@ -19,13 +19,11 @@ use Unsupported::{Refuses, Warns};
 /// By collection and field; an empty collection is the spec itself.
 const ALL: &[(&str, &str, Unsupported)] = &[
     ("", "rewriteRuleSets", Warns),
-    ("", "customErrorConfigurations", Warns),
     ("", "loadDistributionPolicies", Warns),
     ("", "sku", Warns),
     ("", "autoscaleConfiguration", Warns),
     ("", "webApplicationFirewallConfiguration", Warns),
     ("", "firewallPolicy", Warns),
-    ("httpListeners", "customErrorConfigurations", Warns),
     ("httpListeners", "firewallPolicy", Refuses),
     ("backendHttpSettingsCollection", "dedicatedBackendConnection", Refuses),
     ("probes", "minServers", Warns),

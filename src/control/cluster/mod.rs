@@ -9,6 +9,7 @@
 //! Services, statuses, events, and the keys that replicas share. What it writes comes back to all
 //! through the watches. When the API server is away, what was last known goes on serving.
 
+mod config_maps;
 mod events;
 mod kept;
 mod keys;

@@ -13,18 +13,21 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use crate::api::{ApplicationGateway, GatewayStatus};
+use crate::cluster::config_maps::ConfigMaps;
 use crate::cluster::kept::{self, KeptService};
 use crate::cluster::secrets::Secrets;
 use crate::cluster::store::{Seen, Store, Touched};
 use crate::dns::Dns;
+use crate::pages::Pages;
 use crate::places::Places;
 use crate::problem::{ObjectRef, Problem, Severity};
 use crate::standalone::{EXPIRY, Update, now};
 use crate::translate::{
-    Finding, GATEWAY, INGRESS, OwnIngress, Translator, host_names, secret_names, to_problems,
+    Finding, GATEWAY, INGRESS, OwnIngress, Translator, config_map_names, host_names, page_urls,
+    secret_names, to_problems,
 };
 
-/// How long an update waits for Secrets that have never been read, at most.
+/// How long an update waits for Secrets and ConfigMaps that have never been read, at most.
 const SECRETS_WAIT: Duration = Duration::from_secs(2);
 
 /// What became of everything at one moment, for who writes it into the cluster.
@@ -70,6 +73,8 @@ pub(super) struct JudgedGateway {
 pub(super) struct Reconciler {
     pub(super) store: Store,
     pub(super) secrets: Secrets,
+    config_maps: ConfigMaps,
+    pages: Arc<Pages>,
     pub(super) dns: Arc<Dns>,
     pub(super) translator: Translator,
     /// Where frontends bind, when ports are allocated.
@@ -87,6 +92,7 @@ impl Reconciler {
     pub(super) fn new(
         mut store: Store,
         secrets: Secrets,
+        config_maps: ConfigMaps,
         dns: Arc<Dns>,
         translator: Translator,
         bind: Option<std::net::IpAddr>,
@@ -100,6 +106,8 @@ impl Reconciler {
         Self {
             store,
             secrets,
+            config_maps,
+            pages: Pages::new(),
             dns,
             translator,
             bind,
@@ -114,7 +122,7 @@ impl Reconciler {
 
     /// Runs until nobody listens any more.
     pub(super) async fn run(mut self, mut seen: mpsc::Receiver<Seen>) {
-        let mut names = self.dns.changes();
+        let (mut names, mut pages) = (self.dns.changes(), self.pages.changes());
         // Something is to be translated, at the latest then.
         let mut waiting: Option<Instant> = None;
         let mut hourly = tokio::time::interval(EXPIRY);
@@ -130,15 +138,19 @@ impl Reconciler {
                     touched
                 }
                 _ = names.changed() => Touched { resources: true, kept: false },
+                _ = pages.changed() => Touched { resources: true, kept: false },
                 _ = hourly.tick() => Touched { resources: true, kept: false },
                 () = until(waiting) => Touched { resources: true, kept: false },
             };
             names.mark_unchanged();
+            pages.mark_unchanged();
             if !self.store.is_complete(self.scopes) {
                 continue;
             }
             let wanted = secret_names(self.store.resources());
             self.secrets.want(wanted, &mut self.store);
+            let wanted = config_map_names(self.store.resources());
+            self.config_maps.want(wanted, &mut self.store);
             // Before the first translation everything is new, whenever it was brought.
             let first = self.number == 0;
             if (touched.kept || first)
@@ -153,7 +165,8 @@ impl Reconciler {
                 continue;
             }
             let due = *waiting.get_or_insert_with(|| Instant::now() + SECRETS_WAIT);
-            if !self.secrets.all_answered() && Instant::now() < due {
+            let all = self.secrets.all_answered() && self.config_maps.all_answered();
+            if !all && Instant::now() < due {
                 continue;
             }
             waiting = None;
@@ -165,6 +178,9 @@ impl Reconciler {
         if let Seen::Secret(name, found) = &seen {
             self.secrets.answered(name, found.is_ok());
         }
+        if let Seen::ConfigMap(name, _) = &seen {
+            self.config_maps.answered(name);
+        }
         self.store.take(seen)
     }
 
@@ -173,6 +189,8 @@ impl Reconciler {
         let started = std::time::Instant::now();
         self.dns.want(host_names(self.store.resources()));
         self.store.resources().names = self.dns.answers();
+        self.pages.want(page_urls(self.store.resources()));
+        self.store.resources().pages = self.pages.known();
         self.store.resources().now = now();
         let outcome = self.translator.translate(self.store.resources());
         let mut problems = to_problems(self.store.resources(), &outcome.findings);

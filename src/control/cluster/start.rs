@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::api::{ApplicationGateway, GatewayStatus};
+use crate::cluster::config_maps::ConfigMaps;
 use crate::cluster::kept::{self, KeptService};
 use crate::cluster::keys::{self, Keys};
 use crate::cluster::lead::Leader;
@@ -96,7 +97,8 @@ pub async fn serve_cluster(options: ClusterOptions) -> Result<Cluster, ClusterEr
     };
     let reconciler = Reconciler::new(
         Store::default(),
-        Secrets::new(client.clone(), seen_sender),
+        Secrets::new(client.clone(), seen_sender.clone()),
+        ConfigMaps::new(client.clone(), seen_sender),
         Dns::new(&options.nameservers),
         translator(places, &options),
         options.services.is_some().then_some(options.bind),

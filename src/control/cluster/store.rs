@@ -9,7 +9,7 @@ use crate::api::{ApplicationGateway, GatewayStatus};
 use crate::cluster::kept::KeptService;
 use crate::cluster::watch::{Change, Scope};
 use crate::grants::Grant;
-use crate::resources::{self, Ingress, IngressClass, Origin, Resources, Secret, Slice};
+use crate::resources::{self, ConfigMap, Ingress, IngressClass, Origin, Resources, Secret, Slice};
 
 /// One thing that a watch or a request has brought.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(super) enum Seen {
     Versions(Change<String>),
     /// A Secret that was asked for: what it is, that it is not there, or why that is not known.
     Secret(ObjectName, Result<Option<Box<Secret>>, String>),
+    /// A ConfigMap that is watched: the same.
+    ConfigMap(ObjectName, Result<Option<Arc<ConfigMap>>, String>),
 }
 
 /// A gateway of our class, or why it cannot be read.
@@ -193,6 +195,7 @@ impl Store {
                 false
             }
             Seen::Secret(name, found) => self.take_secret(name, found),
+            Seen::ConfigMap(name, found) => self.take_config_map(name, found),
         };
         Touched { resources, kept: false }
     }
@@ -340,6 +343,29 @@ impl Store {
             // What is known stays.
             Err(_) => false,
         }
+    }
+
+    fn take_config_map(
+        &mut self,
+        name: ObjectName,
+        found: Result<Option<Arc<ConfigMap>>, String>,
+    ) -> bool {
+        let known = &mut self.resources.config_maps;
+        match found {
+            Ok(Some(found)) if known.get(&name).is_some_and(|last| *last == found) => false,
+            Ok(Some(found)) => {
+                known.insert(name, found);
+                true
+            }
+            Ok(None) => known.remove(&name).is_some(),
+            // What is known stays.
+            Err(_) => false,
+        }
+    }
+
+    /// Forgets ConfigMaps that nothing refers to any more.
+    pub(super) fn keep_config_maps(&mut self, wanted: &HashSet<ObjectName>) {
+        self.resources.config_maps.retain(|name, _| wanted.contains(name));
     }
 
     /// Forgets Secrets that nothing refers to any more.

@@ -209,6 +209,7 @@ fn add(resources: &mut Resources, object: &Object) {
             resources.grants.entry(name.namespace).or_default().push(grant.clone());
         }
         Content::Secret(secret) => drop(resources.secrets.insert(name, secret.clone())),
+        Content::ConfigMap(found) => drop(resources.config_maps.insert(name, found.clone())),
         Content::Service(service) => drop(resources.services.insert(name, service.clone())),
         Content::Slice { service, slice } => {
             let slices = resources.slices.entry(service.clone()).or_default();

@@ -13,15 +13,16 @@ use tidegate_model::ObjectName;
 use crate::api::ApplicationGateway;
 use crate::grants::Grant;
 use crate::problem::{ObjectRef, Problem, Severity};
-use crate::resources::{Ingress, IngressClass, Origin, Secret, Service, Slice};
+use crate::resources::{ConfigMap, Ingress, IngressClass, Origin, Secret, Service, Slice};
 use crate::yaml::{Document, Lines};
 
 /// What is read.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 8] = [
     "ApplicationGateway",
     "Ingress",
     "IngressClass",
     "Secret",
+    "ConfigMap",
     "Service",
     "EndpointSlice",
     "ReferenceGrant",
@@ -43,6 +44,7 @@ pub(super) enum Content {
     IngressClass(Arc<IngressClass>),
     Grant(Grant),
     Secret(Arc<Secret>),
+    ConfigMap(Arc<ConfigMap>),
     Service(Arc<Service>),
     Slice {
         service: ObjectName,
@@ -107,6 +109,7 @@ fn read_one(
             "ReferenceGrant",
         ) => grant,
         ("v1", "Secret") => secret,
+        ("v1", "ConfigMap") => config_map,
         ("v1", "Service") => service,
         ("discovery.k8s.io/v1", "EndpointSlice") => slice,
         (_, kind) if KINDS.contains(&kind) => {
@@ -169,6 +172,11 @@ fn secret(value: Value, key: &ObjectRef) -> Read {
     let secret: core::Secret = typed(value)?;
     let name = ObjectName::new(&*key.namespace, &*key.name);
     Ok(Content::Secret(Arc::new(Secret::read(&name, &secret))))
+}
+
+fn config_map(value: Value, _: &ObjectRef) -> Read {
+    let read = |found: core::ConfigMap| Content::ConfigMap(Arc::new(ConfigMap::read(&found)));
+    typed(value).map(read)
 }
 
 fn service(value: Value, _: &ObjectRef) -> Read {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tidegate_model::{
-    Frontend, Gateway, Listener, ObjectName, PathMap, Pool, Settings, Snapshot, Target,
+    ErrorPages, Frontend, Gateway, Listener, ObjectName, PathMap, Pool, Settings, Snapshot, Target,
 };
 
 use crate::api::{ApplicationGateway, ApplicationGatewaySpec, Part, Unsupported, unsupported};
@@ -43,6 +43,8 @@ pub(super) struct Parts {
     pub(super) settings: Reuse<Box<str>, Settings>,
     pub(super) targets: Reuse<(Box<str>, Box<str>), Target>,
     pub(super) path_maps: Reuse<Box<str>, PathMap>,
+    /// By listener; those of the gateway have no name.
+    pub(super) error_pages: Reuse<Box<str>, ErrorPages>,
     pub(super) listeners: Reuse<Box<str>, Listener>,
 }
 
@@ -53,6 +55,7 @@ impl Parts {
         self.settings.turn();
         self.targets.turn();
         self.path_maps.turn();
+        self.error_pages.turn();
         self.listeners.turn();
     }
 }

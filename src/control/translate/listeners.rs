@@ -11,6 +11,7 @@ use tidegate_model::{
 use crate::api::{self, HttpListener};
 use crate::translate::addresses::{named, place};
 use crate::translate::destination::Destinations;
+use crate::translate::error_pages::error_pages;
 use crate::translate::findings::Findings;
 use crate::translate::gateway::{Context, Names, Parts, duplicates, names};
 use crate::translate::hidden::warn_of_hidden;
@@ -60,6 +61,8 @@ impl Listeners<'_, '_> {
         lend_certificates(&mut checked);
         let all_rules = Rules::of(self.destinations, parts, findings);
         let rules = all_rules.by_listener(&places, findings);
+        let set = &spec.custom_error_configurations;
+        let of_gateway = error_pages(self.context, "", set, "spec", parts, findings);
         let mut by_address: Vec<(SocketAddr, u16, Vec<Arc<Listener>>)> = Vec::new();
         for (listener_index, rule) in in_rule_order(&rules) {
             let Some(checked) = checked[listener_index].take() else {
@@ -70,11 +73,20 @@ impl Listeners<'_, '_> {
                 rule.action = Action::refused();
             }
             let name: Box<str> = spec.http_listeners[listener_index].name.as_str().into();
+            let source = &spec.http_listeners[listener_index];
+            let error_pages = match source.custom_error_configurations.as_slice() {
+                [] => of_gateway.clone(),
+                own => {
+                    let path = format!("spec.httpListeners[{listener_index}]");
+                    error_pages(self.context, &name, own, &path, parts, findings)
+                }
+            };
             let listener = Listener {
                 name: name.clone(),
                 protocol: checked.protocol,
                 hosts: checked.hosts,
                 tls: checked.tls,
+                error_pages,
                 rule,
             };
             let listener = parts.listeners.share(name, listener);
@@ -103,6 +115,7 @@ impl Listeners<'_, '_> {
             match Frontend::new(address, port, listeners) {
                 Ok(frontend) => {
                     let frontend = frontend.with_precedence(precedence);
+                    let frontend = frontend.with_error_pages(of_gateway.clone());
                     warn_of_hidden(&frontend, rule_path, findings);
                     frontends.push(frontend);
                 }

@@ -9,8 +9,11 @@ use serde_json::json;
 use tidegate_model::{MemberState, ObjectName};
 
 use super::{Outcome, Translator};
+use crate::pages::Page;
 use crate::places::{Places, Ports};
-use crate::resources::{Endpoint, Gateway, Origin, Resolution, Resources, Secret, Service, Slice};
+use crate::resources::{
+    ConfigMap, Endpoint, Gateway, Origin, Resolution, Resources, Secret, Service, Slice,
+};
 
 /// Something that changes in a cluster.
 #[derive(Clone, Debug)]
@@ -22,6 +25,8 @@ enum Change {
     Slice(usize, u8),
     Secret(usize, Option<bool>),
     Name(u8),
+    ConfigMap(usize, Option<u8>),
+    Page(Option<u8>),
     Grant(bool),
     Place(usize, u16, Option<u16>),
 }
@@ -36,6 +41,8 @@ fn change() -> impl Strategy<Value = Change> {
         (which.clone(), 0..3_u8).prop_map(|(n, endpoints)| Change::Slice(n, endpoints)),
         (which.clone(), any::<Option<bool>>()).prop_map(|(n, good)| Change::Secret(n, good)),
         (0..3_u8).prop_map(Change::Name),
+        (which.clone(), any::<Option<u8>>()).prop_map(|(n, page)| Change::ConfigMap(n, page)),
+        any::<Option<u8>>().prop_map(Change::Page),
         any::<bool>().prop_map(Change::Grant),
         (which, 80..82_u16, proptest::option::of(20_000..20_004_u16))
             .prop_map(|(g, port, target)| Change::Place(g, port, target)),
@@ -47,6 +54,10 @@ fn gateway(number: usize, service: usize, secret: usize, port: u16) -> Gateway {
     let namespace = if service == 2 { "other" } else { "n" };
     let spec = serde_json::from_value(json!({
         "frontendPorts": [{"name": "p", "port": port}, {"name": "t", "port": 443}],
+        "customErrorConfigurations": [
+            {"statusCode": "HttpStatus502", "configMap": {"name": format!("c{secret}"), "key": "k"}},
+            {"statusCode": "HttpStatus404", "customErrorPageUrl": "http://a.example/404.html"},
+        ],
         "sslCertificates": [{"name": "c", "secretName": format!("t{secret}")}],
         "httpListeners": [
             {"name": "web", "frontendPort": "p", "protocol": "Http"},
@@ -124,6 +135,23 @@ fn carry_out(change: &Change, resources: &mut Resources, ports: &mut Ports) {
             let error = (count == 0).then(|| "no answer".to_owned());
             let names = HashMap::from([("name.example".into(), Resolution { addresses, error })]);
             resources.names = Arc::new(names);
+        }
+        Change::ConfigMap(n, page) => {
+            let name = ObjectName::new("n", format!("c{n}"));
+            let made = |page: u8| {
+                let text = json!({"data": {"k": page.to_string()}});
+                Arc::new(ConfigMap::read(&serde_json::from_value(text).unwrap()))
+            };
+            match page {
+                Some(page) => drop(resources.config_maps.insert(name, made(page))),
+                None => drop(resources.config_maps.remove(&name)),
+            }
+        }
+        Change::Page(page) => {
+            let body = page.map(|page| Arc::from(&[page][..]));
+            let error = page.is_none().then(|| "no answer".to_owned());
+            let pages = HashMap::from([("http://a.example/404.html".into(), Page { body, error })]);
+            resources.pages = Arc::new(pages);
         }
         Change::Grant(there) => {
             let grant = json!({

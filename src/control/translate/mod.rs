@@ -10,6 +10,7 @@ mod backend_tls;
 mod certificates;
 mod conditions;
 mod destination;
+mod error_pages;
 mod expiry;
 mod findings;
 mod gateway;
@@ -35,6 +36,7 @@ mod uses;
 mod web_socket;
 
 pub use conditions::{GatewayCondition, GatewayConditions};
+pub(crate) use error_pages::{LARGEST_PAGE, config_map_names, page_urls};
 pub(crate) use findings::{Finding, GATEWAY, INGRESS, host_names, secret_names, to_problems};
 pub(crate) use gateway::Translator;
 pub(crate) use ingress::{Addresses, IngressOptions, OwnIngress, WithoutClass};

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use tidegate_model::ObjectName;
 
+use crate::pages::Page;
 use crate::places::Places;
-use crate::resources::{Resolution, Resources, Secret, Service, Slice};
+use crate::resources::{ConfigMap, Resolution, Resources, Secret, Service, Slice};
 
 /// Sockets by the gateway that has claimed them.
 pub(super) type Taken = HashMap<SocketAddr, ObjectName>;
@@ -21,6 +22,8 @@ enum Look {
     Service(ObjectName, Option<Arc<Service>>),
     Slices(ObjectName, Option<Arc<Vec<Arc<Slice>>>>),
     Name(String, Option<Resolution>),
+    ConfigMap(ObjectName, Option<Arc<ConfigMap>>),
+    Page(String, Option<Page>),
     Reference(&'static str, ObjectName, bool),
     Place(Box<str>, u16, Option<SocketAddr>),
     Claim(SocketAddr, Option<ObjectName>),
@@ -58,6 +61,8 @@ impl Uses {
             Look::Service(name, seen) => same(resources.services.get(name), seen.as_ref()),
             Look::Slices(name, seen) => same(resources.slices.get(name), seen.as_ref()),
             Look::Name(name, seen) => resources.names.get(name) == seen.as_ref(),
+            Look::ConfigMap(name, seen) => same(resources.config_maps.get(name), seen.as_ref()),
+            Look::Page(url, seen) => resources.pages.get(url) == seen.as_ref(),
             Look::Reference(kind, object, seen) => {
                 resources.may_refer(gateway, kind, object) == *seen
             }
@@ -96,6 +101,22 @@ impl Uses {
     pub(super) fn name<'a>(&self, from: &'a Resources, name: &str) -> Option<&'a Resolution> {
         let found = from.names.get(name);
         self.add(Look::Name(name.to_owned(), found.cloned()));
+        found
+    }
+
+    pub(super) fn config_map<'a>(
+        &self,
+        from: &'a Resources,
+        name: &ObjectName,
+    ) -> Option<&'a ConfigMap> {
+        let found = from.config_maps.get(name);
+        self.add(Look::ConfigMap(name.clone(), found.cloned()));
+        found.map(Arc::as_ref)
+    }
+
+    pub(super) fn page<'a>(&self, from: &'a Resources, url: &str) -> Option<&'a Page> {
+        let found = from.pages.get(url);
+        self.add(Look::Page(url.to_owned(), found.cloned()));
         found
     }
 

@@ -63,6 +63,7 @@ fn snapshot(listen: SocketAddr, member: SocketAddr) -> Snapshot {
         protocol: Protocol::Http,
         hosts: Vec::new(),
         tls: None,
+        error_pages: None,
         rule: Rule { name: "r".into(), priority: None, action },
     };
     let frontend =

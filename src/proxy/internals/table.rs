@@ -130,6 +130,7 @@ pub fn snapshot_of(rules: usize) -> Snapshot {
             protocol: Protocol::Http,
             hosts: host.into_iter().collect(),
             tls: None,
+            error_pages: None,
             rule: Rule {
                 name: format!("r{index}").into(),
                 priority: None,
@@ -225,7 +226,9 @@ fn decode(script: &mut Script<'_>) -> Snapshot {
                 let name = format!("l{listener}").into();
                 let rule = Rule { name: format!("r{listener}").into(), priority, action };
                 let (protocol, tls) = (Protocol::Http, None);
-                listeners.push(Arc::new(Listener { name, protocol, hosts, tls, rule }));
+                let error_pages = None;
+                let listener = Listener { name, protocol, hosts, tls, error_pages, rule };
+                listeners.push(Arc::new(listener));
             }
             let precedence = match script.below(2) {
                 0 => HostPrecedence::Priority,

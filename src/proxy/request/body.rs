@@ -320,8 +320,8 @@ impl ResponseBody {
         Self { source: Source::Member(incoming), exchange: Some(exchange), waiting: false }
     }
 
-    pub(super) fn own(text: &'static str, exchange: Exchange) -> Self {
-        let source = Source::Own(Bytes::from_static(text.as_bytes()));
+    pub(super) fn own(text: Bytes, exchange: Exchange) -> Self {
+        let source = Source::Own(text);
         Self { source, exchange: Some(exchange), waiting: false }
     }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use tidegate_model::ObjectName;
@@ -31,6 +32,8 @@ pub(crate) struct Exchange {
     pub(super) lease: Option<Lease>,
     pub(super) upload: Option<Arc<Upload>>,
     pub(super) websocket: bool,
+    /// The answer to a HEAD has no body.
+    is_head: bool,
     /// How the listener judged the client's certificate. `None` has rewrites see no certificate.
     #[allow(dead_code, reason = "rewrites read it")]
     pub(super) verification: Verification,
@@ -193,6 +196,7 @@ impl Exchange {
             lease: None,
             upload: None,
             websocket: false,
+            is_head: request.method() == Method::HEAD,
             verification: Verification::None,
             counted: Counted::default(),
             status: 0,
@@ -236,6 +240,20 @@ impl Exchange {
             member.series.request(self.client.core.id, status, latency);
         }
         self.member_moved();
+    }
+
+    /// The page that goes with an answer of our own, if there is one.
+    pub(super) fn error_page(&self, status: u16) -> Option<Bytes> {
+        if let Some(route) = &self.route {
+            return route.error_pages.as_ref()?.get(status).cloned();
+        }
+        let table = self.client.core.shared.table.load();
+        table.frontend(self.client.slot)?.error_pages.as_ref()?.get(status).cloned()
+    }
+
+    /// Whether the request is a HEAD, whose answer has no body.
+    pub(super) fn is_head(&self) -> bool {
+        self.is_head
     }
 
     /// The client gets this status, and why if it is not the member's.

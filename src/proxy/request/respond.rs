@@ -1,6 +1,7 @@
 //! Responses on their way to the client: the member's, and our own.
 
-use http::header::{ALLOW, ALT_SVC, CONNECTION, CONTENT_TYPE, LOCATION};
+use bytes::Bytes;
+use http::header::{ALLOW, ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 
 use crate::failure::Failure;
@@ -49,10 +50,19 @@ pub(super) fn failed(failure: Failure, mut exchange: Exchange) -> Response<Respo
     let closes = failure.ends_connection() || exchange.client.core.closing();
     let alt_svc = exchange.client.alt_svc.clone();
     exchange.responds(failure.status(), Some(failure));
-    let mut response = Response::new(ResponseBody::own(failure.text(), exchange));
+    let (text, kind) = match exchange.error_page(failure.status()) {
+        Some(page) => (page, "text/html; charset=utf-8"),
+        None => (Bytes::from_static(failure.text().as_bytes()), "text/plain; charset=utf-8"),
+    };
+    let (is_head, length) = (exchange.is_head(), text.len());
+    let body = if is_head { Bytes::new() } else { text };
+    let mut response = Response::new(ResponseBody::own(body, exchange));
     *response.status_mut() = failure.status_code();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    if is_head {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
     if let Some(alt_svc) = alt_svc {
         headers.insert(ALT_SVC, alt_svc);
     }
@@ -74,7 +84,7 @@ pub(super) fn redirected(
 ) -> Response<ResponseBody> {
     let closes = exchange.client.core.closing();
     exchange.responds(status.as_u16(), None);
-    let mut response = Response::new(ResponseBody::own("", exchange));
+    let mut response = Response::new(ResponseBody::own(Bytes::new(), exchange));
     *response.status_mut() = status;
     response.headers_mut().insert(LOCATION, location);
     if closes {

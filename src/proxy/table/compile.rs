@@ -26,7 +26,8 @@ use crate::table::affinity::Affinity;
 use crate::table::left::Changes;
 use crate::table::reuse::Connect;
 use crate::table::{
-    Action, Candidate, Frontend, Gate, Identities, MemberKey, Route, Rule, Table, Target, Unit,
+    Action, Candidate, ErrorPages, Frontend, Gate, Identities, MemberKey, Route, Rule, Table,
+    Target, Unit,
 };
 use crate::tls::{Backends, Entry, Order, Profile};
 
@@ -153,6 +154,7 @@ fn frontend(
         bodies,
         index,
         rules: rules.into(),
+        error_pages: model.error_pages().map(|pages| ErrorPages::of(pages)),
         _certificates: certificates(gateway, model, compiler.metrics),
         unmatched,
     })
@@ -214,6 +216,7 @@ fn rule(
 ) -> Result<Rule, rustls::Error> {
     let key = (address, listener.name.clone());
     let scope = compiler.identities.of(gateway).listeners.get_or(key, Scope::new);
+    let error_pages = listener.error_pages.as_ref().map(|pages| Arc::new(ErrorPages::of(pages)));
     let mut route = |name: &str, handling: &Handling, patterns: &[PathPattern]| {
         let action = match &handling.leaf {
             Leaf::Forward(target) => Action::Forward(targets.get(gateway, target, compiler)?),
@@ -236,8 +239,8 @@ fn rule(
             Leaf::Forward(target) if target.settings.path.is_some() => patterns.into(),
             _ => Box::default(),
         };
-        let (gateway, scope) = (gateway.clone(), scope.clone());
-        Ok(Arc::new(Route { gateway, action, patterns, series, scope }))
+        let (gateway, scope, error_pages) = (gateway.clone(), scope.clone(), error_pages.clone());
+        Ok(Arc::new(Route { gateway, action, patterns, error_pages, series, scope }))
     };
     let model = &listener.rule;
     let default = route(&model.name, model.action.otherwise(), &[])?;

@@ -9,7 +9,7 @@ use tidegate_model::{Bodies, Listener, ObjectName, PathPattern, Protocol, Redire
 use crate::core::Scope;
 use crate::lookup::{HostIndex, PathIndex};
 use crate::metrics::{CertificateSeries, RuleSeries};
-use crate::table::Target;
+use crate::table::{ErrorPages, Target};
 use crate::tls::{ClientAuth, Profile};
 
 /// One address and what is served on it.
@@ -27,6 +27,8 @@ pub(crate) struct Frontend {
     pub(crate) index: Arc<HostIndex<u32>>,
     /// In the order of the resource.
     pub(crate) rules: Box<[Arc<Rule>]>,
+    /// Of answers to requests that no rule takes.
+    pub(crate) error_pages: Option<ErrorPages>,
     /// What requests that no rule takes are counted under.
     pub(crate) unmatched: Arc<RuleSeries>,
     /// When its certificates expire, for as long as it shows them.
@@ -87,6 +89,8 @@ pub(crate) struct Route {
     pub(crate) action: Action,
     /// Of a path rule whose settings put another path in the place of what they take: the patterns.
     pub(crate) patterns: Box<[PathPattern]>,
+    /// Its listener's, for what is answered in place of a member.
+    pub(crate) error_pages: Option<Arc<ErrorPages>>,
     pub(crate) series: Arc<RuleSeries>,
     /// Its listener's.
     pub(crate) scope: Arc<Scope>,

@@ -7,6 +7,7 @@
 
 mod affinity;
 mod compile;
+mod error_pages;
 mod frontend;
 mod left;
 mod reuse;
@@ -14,6 +15,7 @@ mod target;
 
 pub(crate) use affinity::Kept;
 pub(crate) use compile::{Compiled, Compiler, compile};
+pub(crate) use error_pages::ErrorPages;
 pub(crate) use frontend::{Action, Frontend, Gate, Route, Rule};
 pub(crate) use reuse::{Identities, MemberKey};
 pub(crate) use target::{Candidate, Target};

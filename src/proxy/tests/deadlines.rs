@@ -92,6 +92,7 @@ fn start(member: SocketAddr, timeouts: Timeouts) -> (Handle, SocketAddr) {
         protocol: Protocol::Http,
         hosts: Vec::new(),
         tls: None,
+        error_pages: None,
         rule: Rule { name: "r".into(), priority: None, action },
     };
     let frontend = Frontend::new(listen, listen.port(), vec![Arc::new(listener)]).unwrap();

@@ -163,6 +163,7 @@ impl Ingresses {
                     hosts: host.into_iter().cloned().collect(),
                     tls: (site.certificate.clone())
                         .map(|certificate| Arc::new(ListenerTls::showing(certificate))),
+                    error_pages: None,
                     rule,
                 };
                 listeners.push(parts.listeners.share(listener.name.clone(), listener));
