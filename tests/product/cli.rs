@@ -91,7 +91,7 @@ fn a_port_that_is_taken_is_told_with_the_flag_to_change() {
 #[test]
 fn help_teaches_every_command_and_flag() {
     let help = text(&tidegate(&["--help"]).stdout);
-    for command in ["demo", "serve", "check", "crd"] {
+    for command in ["demo", "serve", "check", "convert", "crd"] {
         assert!(help.contains(&format!("  {command} ")), "{help}");
     }
     let serve = text(&tidegate(&["serve", "--help"]).stdout);
