@@ -6,19 +6,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tidegate_model::{
-    HostPattern, Hostname, Priority, Probe, ProbeHost, ProbeKind, ProbeMatch, StatusRange,
+    HostPattern, Hostname, PathOverride, Priority, Probe, ProbeHost, ProbeKind, ProbeMatch,
+    StatusRange,
 };
 
 use crate::resources::{AGIC_PREFIX, Ingress, OWN_PREFIX};
 use crate::translate::findings::Findings;
 
 /// What has no counterpart yet, but a meaning that someone may rely on.
-const UNSUPPORTED: [&str; 4] = [
-    "backend-path-prefix",
-    "rewrite-rule-set",
-    "rewrite-rule-set-custom-resource",
-    "appgw-trusted-root-certificate",
-];
+const UNSUPPORTED: [&str; 3] =
+    ["rewrite-rule-set", "rewrite-rule-set-custom-resource", "appgw-trusted-root-certificate"];
 
 /// The same of what guards an Ingress: it would be open to more than was meant.
 const GUARDS: [&str; 4] =
@@ -38,6 +35,8 @@ pub(super) struct Affinity {
 #[derive(Debug, Default)]
 pub(super) struct Annotations {
     pub(super) backend_hostname: Option<Hostname>,
+    /// What the path that members see begins with.
+    pub(super) backend_path: Option<PathOverride>,
     /// Whether members speak HTTPS, if it is said.
     pub(super) https: Option<bool>,
     pub(super) ssl_redirect: bool,
@@ -77,6 +76,9 @@ impl Annotations {
         let annotations = Self {
             affinity: affinity.then_some(Affinity { distinct }),
             backend_hostname: reader.take("backend-hostname", hostname),
+            backend_path: reader.take("backend-path-prefix", |text| {
+                PathOverride::new(text).map_err(|error| error.to_string())
+            }),
             https: reader.take("backend-protocol", |text| {
                 match text.to_ascii_lowercase().as_str() {
                     "http" => Ok(false),

@@ -218,7 +218,7 @@ fn settings(source: &Source<'_>, key: &ServicePort, host: Option<&Hostname>) -> 
         request_timeout: annotations.request_timeout.unwrap_or(REQUEST_TIMEOUT),
         drain_timeout: annotations.drain.unwrap_or(DRAIN),
         host: own_host.map_or(HostOverride::Keep, |name| HostOverride::Fixed(name.clone())),
-        path: None,
+        path: annotations.backend_path.clone(),
         distribution: LoadDistribution::default(),
         web_socket: Arc::default(),
         affinity: annotations.affinity.map(|affinity| match affinity.distinct {

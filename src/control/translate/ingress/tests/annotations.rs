@@ -37,6 +37,7 @@ fn without_annotations_members_are_asked_for_a_connection_alone() {
 fn annotations_say_how_members_are_spoken_to() {
     let settings = told_settings(&[
         ("backend-hostname", "internal.example"),
+        ("backend-path-prefix", "/v2/"),
         ("backend-protocol", "https"),
         ("connection-draining", "true"),
         ("connection-draining-timeout", "7"),
@@ -47,6 +48,7 @@ fn annotations_say_how_members_are_spoken_to() {
     assert!(
         matches!(&settings.host, HostOverride::Fixed(name) if name.as_str() == "internal.example")
     );
+    assert!(settings.path.is_some_and(|path| path.as_str() == "/v2/"));
     assert!(settings.tls.is_some());
     assert_eq!(settings.drain_timeout, Duration::from_secs(7));
     assert_eq!(settings.request_timeout, Duration::from_secs(8));
@@ -201,7 +203,7 @@ fn an_annotation_without_effect_is_never_passed_over_in_silence() {
     const AGIC: &str = "appgw.ingress.kubernetes.io/";
     let unsupported = "not supported yet: it has no effect";
     for (name, value, why) in [
-        ("backend-path-prefix", "/x", unsupported),
+        ("backend-path-prefix", "x/", "\"x/\" has no effect: it does not begin with /"),
         ("cookie-based-affinity", "yes", "\"yes\" has no effect: provided string was not"),
         (
             "cookie-based-affinity-distinct-name",
