@@ -202,7 +202,7 @@ impl Gateway {
     }
 
     /// Starts it with this file and more flags, and waits until it is ready.
-    async fn serve(plan: Plan, yaml: &str, flags: &[&str]) -> Self {
+    pub async fn serve(plan: Plan, yaml: &str, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("gateway.yaml"), yaml).unwrap();
         let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));

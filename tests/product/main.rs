@@ -30,6 +30,7 @@ mod redirects;
 mod retry;
 mod see;
 mod spec;
+mod statuses;
 mod stop;
 mod strict;
 mod swap;

@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use k8s_openapi::jiff::Timestamp;
 use tidegate_model::{Action, Gateway, Leaf, ObjectName};
 
-use crate::api::{ApplicationGatewaySpec, Condition, GatewayStatus, ItemStatus, PoolStatus};
+use crate::api::{
+    ApplicationGatewaySpec, Condition, GatewayStatus, ItemStatus, PoolStatus, RequestRoutingRule,
+};
 use crate::cluster::Feedback;
 use crate::cluster::reconcile::JudgedGateway;
 use crate::problem::Severity;
@@ -183,6 +185,19 @@ fn listeners(
     first_of_each(spec.http_listeners.iter().enumerate().map(item), |its| &its.name)
 }
 
+/// What is said of the path map that a rule names.
+fn told_of_map(
+    gateway: &JudgedGateway,
+    spec: &ApplicationGatewaySpec,
+    rule: &RequestRoutingRule,
+) -> Vec<String> {
+    let named = rule.url_path_map.as_ref();
+    let place = spec.url_path_maps.iter().position(|map| Some(&map.name) == named);
+    let Some(place) = place else { return Vec::new() };
+    let lines = told(&gateway.findings, "urlPathMaps", place, true);
+    lines.into_iter().map(|line| format!("urlPathMaps[{place}].{line}")).collect()
+}
+
 /// Whether nothing but 502 comes of the rule.
 fn is_refused(action: &Action) -> bool {
     !action.serves() && action.otherwise().leaf != Leaf::NotFound
@@ -199,9 +214,10 @@ fn rules(
         .filter(|listener| !is_refused(&listener.rule.action))
         .map(|listener| &*listener.rule.name)
         .collect();
-    let item = |(place, rule): (usize, &crate::api::RequestRoutingRule)| {
+    let item = |(place, rule): (usize, &RequestRoutingRule)| {
         let is = forwarding.contains(rule.name.as_str());
-        let message = told(&gateway.findings, "requestRoutingRules", place, true);
+        let mut message = told(&gateway.findings, "requestRoutingRules", place, true);
+        message.extend(told_of_map(gateway, spec, rule));
         let errors = told(&gateway.findings, "requestRoutingRules", place, false);
         let reason = match (is, errors.is_empty()) {
             (true, _) => "Programmed",

@@ -405,3 +405,71 @@ fn rules_whose_every_host_another_takes_are_told_of() {
         }
     }
 }
+
+/// Section 1.15 of the reference: each line breaks a rule that the cloud refuses a whole gateway for,
+/// and is refused here alone. What concerns rewrites and TLS is tested with
+/// them.
+#[test]
+fn what_the_cloud_enforces_is_refused_part_by_part() {
+    let basic = |fields: &str| rule(&format!("ruleType: Basic, {TO_A}{fields}"));
+    let second = format!("  - {{name: r2, httpListener: one, ruleType: Basic, {TO_A}}}\n");
+    for (text, said) in [
+        // ApplicationGatewayRequestRoutingRulePartialPriorityDefined, and ...PriorityCannotBeEmpty
+        (
+            basic(", priority: 1") + &second,
+            "requestRoutingRules[1].priority: other rules have a priority: all rules need one, or none",
+        ),
+        // ApplicationGatewayPathRuleInvalidCharacter
+        (
+            paths(&format!("{{name: x, paths: [/x<y], {TO_B}}}")),
+            "paths[0]: \"/x<y\": '<' is not allowed",
+        ),
+        // ApplicationGatewayPathRulePathShouldHaveNonEmptyMatchValue
+        (
+            paths(&format!("{{name: x, paths: [/], {TO_B}}}")),
+            "paths[0]: \"/\": / alone takes nothing",
+        ),
+        // ApplicationGatewayRedirectConfigurationUrlPathMapCannotSpecify
+        (
+            map(&format!("{DEFAULT}, defaultRedirectConfiguration: away")) + REDIRECTS,
+            "defaultRedirectConfiguration: it and a pool with settings exclude each other",
+        ),
+        (
+            basic("").replace(
+                "hostName: one.example",
+                "hostName: one.example, hostNames: [two.example]",
+            ),
+            "spec.httpListeners[1].hostNames: it and hostName exclude each other",
+        ),
+    ] {
+        let told = told(&text);
+        assert!(told.contains(said), "no {said:?} for\n{text}\n{told}");
+    }
+    let settings = "{name: s, port: 8000, protocol: Http}";
+    let text = DOCUMENT.replace(settings, "{name: s, port: 8000, protocol: Http, probe: p}");
+    let told = outcome(&(text + "  probes: [{name: p, protocol: Https}]\n" + &basic("")));
+    let said = "spec.probes[0].protocol: it differs from the protocol of \"s\"";
+    assert!(told.contains(said) && told.contains(WEB_502), "{told}");
+}
+
+/// ApplicationGatewayBackendAddressPoolLimitReached and its like are the schema's.
+#[test]
+fn the_schema_has_the_limits_of_application_gateway() {
+    let crd: serde_json::Value = serde_yaml::from_str(&crate::api::crd_yaml()).unwrap();
+    let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    for (field, most) in [
+        ("/properties/backendAddressPools", 100),
+        ("/properties/backendHttpSettingsCollection", 100),
+        ("/properties/frontendPorts", 100),
+        ("/properties/httpListeners", 200),
+        ("/properties/requestRoutingRules", 400),
+        ("/properties/redirectConfigurations", 100),
+        ("/properties/sslCertificates", 100),
+        ("/properties/trustedRootCertificates", 100),
+        ("/properties/urlPathMaps/items/properties/pathRules", 100),
+        ("/properties/httpListeners/items/properties/hostNames", 5),
+        ("/properties/backendAddressPools/items/properties/backendAddresses", 1200),
+    ] {
+        assert_eq!(spec.pointer(field).unwrap()["maxItems"], most, "{field}");
+    }
+}

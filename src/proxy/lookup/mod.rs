@@ -3,6 +3,8 @@
 mod host;
 mod path;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use host::HostIndex;
