@@ -31,12 +31,12 @@ function show(status) {
     `${state} · ${status.tunnels.toLocaleString()} tunnels · ` +
     `${status.connections.toLocaleString()} connections · table ${status.revision} · ${status.version}`;
 
-  const target = ({ action, target: index }) => {
+  const target = ({ action, targets }) => {
     if (action === 'refuse') return { text: '502: the rule was refused', kind: 'down' };
     if (action === 'notFound') return { text: '404', kind: 'unknown' };
     if (action === 'redirect') return 'redirect to HTTPS';
-    const { pool, settings } = status.targets[index];
-    return `${pool} (${settings})`;
+    const all = targets.map((index) => status.targets[index]);
+    return `${all.map(({ pool }) => pool).join(', ')} (${all[0].settings})`;
   };
   const listeners = [];
   for (const frontend of status.frontends) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{PathPattern, Redirect, Target};
+use crate::{Distribution, PathPattern, Redirect, Target};
 
 /// What a rule does with a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +26,8 @@ pub struct Handling {
 pub enum Leaf {
     /// It is forwarded to a member of the target's pool.
     Forward(Arc<Target>),
+    /// Forward it to a member of one of several pools.
+    Distribute(Arc<Distribution>),
     /// The client is sent elsewhere.
     Redirect(Arc<Redirect>),
     /// The rule or path rule was refused: it keeps its hosts or paths, so that no other one takes
@@ -70,7 +72,7 @@ impl Handling {
 
     /// Whether any request is forwarded or redirected.
     pub fn serves(&self) -> bool {
-        matches!(self.leaf, Leaf::Forward(_) | Leaf::Redirect(_))
+        !matches!(self.leaf, Leaf::Refuse | Leaf::NotFound)
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! Snapshot -> Gateway -> Frontend (one socket) -> Listener -> Rule -> Target = Pool x Settings
+//!                                                            |-> Distribution -> Targets, weighted
 //!                                                            \-> PathMap -> PathRule -> Target
 //! ```
 
@@ -14,6 +15,7 @@ mod action;
 mod bodies;
 mod certificate;
 mod cookie;
+mod distribution;
 mod error_pages;
 mod gateway;
 mod guard;
@@ -36,6 +38,7 @@ pub use action::{Action, Handling, Leaf, PathMap, PathRule};
 pub use bodies::Bodies;
 pub use certificate::{Certificate, CertificateError, TrustedRoots};
 pub use cookie::{CookieName, CookieNameError};
+pub use distribution::{Distribution, DistributionError, Share, Weight, WeightError};
 pub use error_pages::ErrorPages;
 pub use gateway::{Frontend, FrontendError, Gateway, KnownListener, Snapshot};
 pub use guard::{Guard, RateLimit, RateLimitPer};
@@ -55,7 +58,10 @@ pub use rewrite::{
     PatternError, RewriteRule, RewriteSet, Scope, ServerVariable, Template, TemplateError,
     UrlAction, Variable, VariableError,
 };
-pub use settings::{BackendTls, HostOverride, LoadDistribution, Settings, Target, Trust};
+pub use settings::{
+    BackendTls, HostOverride, LoadDistribution, MemberHttp, OutlierEjection, Settings, Target,
+    Trust,
+};
 pub use tls::{
     CipherSuite, ClientAuth, ListenerTls, NothingOffered, RevocationLists, TlsPolicy, TlsVersion,
 };

@@ -28,6 +28,9 @@ pub struct Probe {
     pub unhealthy_threshold: u32,
     /// Which answers are healthy.
     pub matching: ProbeMatch,
+    /// So many members always count as healthy: if fewer are, those that are not for the shortest
+    /// time.
+    pub min_servers: u32,
 }
 
 impl Default for Probe {
@@ -44,15 +47,22 @@ impl Default for Probe {
             timeout: Duration::from_secs(30),
             unhealthy_threshold: 3,
             matching: ProbeMatch::default(),
+            min_servers: 0,
         }
     }
 }
 
 /// What a probe asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeKind {
-    /// An HTTP request, or HTTPS where the settings say so.
+    /// An HTTP request, or HTTPS where the settings say so, in the version that requests have.
     Http,
+    /// The health of a gRPC service (`grpc.health.v1.Health/Check`), over HTTP/2. An empty name
+    /// asks for the server as a whole. Path and answers of HTTP do not matter.
+    Grpc(Box<str>),
+    /// A WebSocket handshake, which is closed as soon as it has succeeded. Only a 101 with the
+    /// right proof is healthy.
+    WebSocket,
     /// A connection: a member that takes one is healthy. Host, path and answers do not matter.
     Tcp,
 }

@@ -1,5 +1,6 @@
 //! How the members of a pool are spoken to.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,14 @@ pub struct Settings {
     pub affinity: Option<CookieName>,
     /// Which member a request or handshake goes to.
     pub distribution: LoadDistribution,
+    /// Which version of HTTP requests are sent with; handshakes have a choice of their own.
+    pub http_version: MemberHttp,
+    /// Whether each client's connection has connections to members of its own, which end with it.
+    pub dedicated_connections: bool,
+    /// Whether members are taken out for what requests find.
+    pub outlier_ejection: Option<OutlierEjection>,
+    /// How long a member that has come up gets less than its share.
+    pub slow_start: Option<Duration>,
     /// How tunnels are carried.
     pub web_socket: Arc<WebSocket>,
     /// How their health is found.
@@ -56,6 +65,29 @@ pub enum LoadDistribution {
     RoundRobin,
     /// The one with the fewest requests in progress and open tunnels.
     LeastConnections,
+    /// The same one for all requests of a client's address, as long as it takes requests.
+    IpHash,
+}
+
+/// Which version of HTTP requests are sent to members with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemberHttp {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2: agreed by ALPN, or without TLS by knowing it before.
+    Http2,
+}
+
+/// When a member is taken out because requests to it fail, whatever its probe finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutlierEjection {
+    /// After so many failures in a row: no answer, or one of 5xx.
+    pub failures: NonZeroU32,
+    /// For so long.
+    pub time: Duration,
+    /// Of a pool at most so many members at once, in percent, rounded down.
+    pub max_percent: u8,
 }
 
 impl Settings {

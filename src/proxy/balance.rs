@@ -63,7 +63,7 @@ impl Balancer {
 /// Members that could be given a tunnel now.
 fn taking_part(target: &Target) -> Vec<&Arc<Member>> {
     let takes = |c: &&Candidate| c.state == MemberState::Ready && c.health.is_up();
-    target.candidates.iter().filter(takes).map(|candidate| &candidate.member).collect()
+    target.candidates().iter().filter(takes).map(|candidate| &candidate.member).collect()
 }
 
 impl Moving {

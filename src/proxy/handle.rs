@@ -170,7 +170,8 @@ impl Proxy {
     }
 }
 
-/// Keeps the probes' runtime going, balances tunnels, and opens again what could not be opened.
+/// Keeps the probes' runtime going, balances tunnels, lets ejected members back in, and opens again
+/// what could not be opened.
 async fn background(inner: Weak<Inner>) {
     let mut balancer = Balancer::default();
     loop {
@@ -179,6 +180,12 @@ async fn background(inner: Weak<Inner>) {
         if !inner.draining.load(Ordering::Relaxed) {
             balancer.step(&inner.shared);
         }
+        // All of them: each has members of its own.
+        let table = inner.shared.table.load_full();
+        if table.targets().filter(|target| target.restore()).count() > 0 {
+            inner.shared.changes.send_modify(|count| *count += 1);
+        }
+        drop(table);
         // Someone is applying: that opens what is missing, too.
         let Some(mut applier) = inner.applier.try_lock() else {
             continue;
@@ -334,6 +341,7 @@ impl Applier {
         for (gateway, probed) in changes.probed {
             self.prober.watch(&gateway, probed);
         }
+        changes.grouped.iter().for_each(|target| target.group(&shared.changes));
         for (scope, is_terminating) in changes.terminating {
             if !is_terminating {
                 scope.stop_leaving();

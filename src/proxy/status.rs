@@ -55,9 +55,9 @@ pub struct ListenerStatus {
     pub rule: Box<str>,
     /// Its rule's priority.
     pub priority: Option<u16>,
-    /// Where requests go that no path rule takes: an index into the targets; `None` if they go to
-    /// no member.
-    pub target: Option<usize>,
+    /// Where requests go that no path rule takes: indexes into the targets; empty if they go to no
+    /// member.
+    pub targets: Vec<usize>,
     /// What happens to these requests.
     pub action: ActionStatus,
     /// Requests answered so far, those of path rules included.
@@ -78,8 +78,8 @@ pub struct PathStatus {
     /// Its patterns: `= /a` for this path alone, `/a` for it and what is below it, `/a*` for every
     /// path that begins so.
     pub patterns: Vec<String>,
-    /// Where its requests go: an index into the targets; `None` if they go to no member.
-    pub target: Option<usize>,
+    /// Where its requests go: indexes into the targets; empty if they go to no member.
+    pub targets: Vec<usize>,
     /// What happens to its requests.
     pub action: ActionStatus,
     /// Requests answered so far.
@@ -148,7 +148,7 @@ pub struct PoolHealth {
 impl PoolHealth {
     pub(crate) fn of(target: &Arc<Target>) -> Self {
         // One that is terminating is on its way out, and counts for nothing.
-        let lasting = || target.candidates.iter().filter(|c| !c.state.is_leaving());
+        let lasting = || target.candidates().iter().filter(|c| !c.state.is_leaving());
         let takes = |c: &&Candidate| c.state == MemberState::Ready && c.health.is_up();
         let (up, all) = (lasting().filter(takes).count(), lasting().count());
         Self { gateway: target.gateway.clone(), pool: target.model.pool.name.clone(), up, all }
@@ -189,11 +189,14 @@ fn frontend_status(
     // By address: a table has hundreds of each, and a page is asked for once a second.
     let places: HashMap<*const Target, usize> =
         table.targets().enumerate().map(|(index, t)| (Arc::as_ptr(t), index)).collect();
-    let place = |route: &Route| places.get(&Arc::as_ptr(route.target()?)).copied();
+    let place = |target: &Arc<Target>| places.get(&Arc::as_ptr(target)).copied();
+    let targets = |route: &Route| -> Vec<usize> {
+        route.forward().into_iter().flat_map(|f| f.targets.iter()).filter_map(place).collect()
+    };
     let path = |(model, route): (&PathRule, &Arc<Route>)| PathStatus {
         name: model.name.clone(),
         patterns: model.patterns.iter().map(ToString::to_string).collect(),
-        target: place(route),
+        targets: targets(route),
         action: action(route),
         requests: route.series.requests(),
         open_tunnels: route.series.open_tunnels(),
@@ -203,7 +206,7 @@ fn frontend_status(
         hosts: rule.listener.hosts.iter().map(|host| host.as_str().into()).collect(),
         rule: rule.listener.rule.name.clone(),
         priority: rule.listener.rule.priority.map(|priority| priority.get()),
-        target: place(&rule.default),
+        targets: targets(&rule.default),
         action: action(&rule.default),
         requests: sum_up(rule, |route| route.series.requests()),
         open_tunnels: sum_up(rule, |route| route.series.open_tunnels()),
@@ -246,7 +249,7 @@ fn target_status(target: &Target) -> TargetStatus {
         pool: target.model.pool.name.clone(),
         settings: target.model.settings.name.clone(),
         members: target
-            .candidates
+            .candidates()
             .iter()
             .map(|candidate| MemberStatus {
                 address: candidate.member.address,

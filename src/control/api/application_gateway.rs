@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::api::{
-    CustomErrorConfiguration, GatewayStatus, GlobalConfiguration, RedirectConfiguration, SslPolicy,
-    SslProfile, TrustedClientCertificate, UrlPathMap, WebSocket,
+    CustomErrorConfiguration, GatewayStatus, GlobalConfiguration, GrpcProbe,
+    LoadDistributionAlgorithm, LoadDistributionPolicy, OutlierEjection, RedirectConfiguration,
+    SslPolicy, SslProfile, TrustedClientCertificate, UrlPathMap, WebSocket,
 };
 
 /// A gateway: listeners take requests, rules send them to pools of members.
@@ -101,9 +102,10 @@ pub struct ApplicationGatewaySpec {
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trusted_client_certificates: Vec<TrustedClientCertificate>,
-    /// Not supported yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub load_distribution_policies: Option<Later>,
+    /// Several pools as one, each with a weight: what a canary gets of the requests, for example.
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub load_distribution_policies: Vec<LoadDistributionPolicy>,
     /// What concerns all requests: collecting of bodies, and their size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub global_configuration: Option<GlobalConfiguration>,
@@ -366,6 +368,13 @@ pub struct BackendHttpSettings {
     /// Which member a request or handshake goes to.
     #[serde(default)]
     pub load_distribution_algorithm: LoadDistributionAlgorithm,
+    /// Takes members out because requests to them fail, whatever their probe finds; off without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlier_ejection: Option<OutlierEjection>,
+    /// Seconds in which the share of a member that has come up grows from a tenth to the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub slow_start_in_sec: Option<i32>,
     /// Limits on WebSocket traffic, and what is added to it. WebSocket needs no setting; without
     /// this nothing is limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -392,16 +401,6 @@ fn twenty() -> i32 {
     20
 }
 
-/// Which member a request or handshake goes to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum LoadDistributionAlgorithm {
-    /// Each in its turn.
-    #[default]
-    RoundRobin,
-    /// The one with the fewest requests in progress and open WebSockets, as this replica sees it.
-    LeastConnections,
-}
-
 /// How long connections to members that left the pool may live on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -416,6 +415,9 @@ pub struct ConnectionDraining {
 /// How the health of members is found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "!(has(self.grpc) && has(self.webSocket) && self.webSocket)", "message": "grpc and webSocket exclude each other"},
+]))]
 pub struct Probe {
     /// Its name, which settings refer to.
     #[schemars(length(min = 1, max = 80))]
@@ -452,9 +454,23 @@ pub struct Probe {
     /// Which answers are healthy.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matching: Option<ProbeMatch>,
-    /// Not supported yet.
+    /// So many members always count as healthy: if fewer are, those that are not for the shortest
+    /// time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0, max = 1200))]
+    pub min_servers: i32,
+    /// Asks for the health of a gRPC server (`grpc.health.v1.Health/Check`), over HTTP/2, in place of
+    /// a page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_servers: Option<Later>,
+    pub grpc: Option<GrpcProbe>,
+    /// Opens a WebSocket at the path, and closes it, in place of asking for a page: for members that
+    /// speak nothing else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub web_socket: bool,
+}
+
+fn is_zero(value: &i32) -> bool {
+    *value == 0
 }
 
 fn slash() -> String {
@@ -521,7 +537,8 @@ pub struct RequestRoutingRule {
     /// Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite_rule_set: Option<Later>,
-    /// Not supported yet.
+    /// The policy that spreads requests over several pools, by name: in place of the pool, which
+    /// has no effect beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub load_distribution_policy: Option<Later>,
+    pub load_distribution_policy: Option<String>,
 }

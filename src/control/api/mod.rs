@@ -3,6 +3,8 @@
 mod application_gateway;
 mod error_page;
 mod global;
+mod load_distribution;
+mod member_health;
 #[cfg(test)]
 mod page;
 mod path_map;
@@ -15,12 +17,15 @@ mod web_socket;
 pub use application_gateway::{
     ApplicationGateway, ApplicationGatewaySpec, BackendAddress, BackendAddressPool,
     BackendHttpSettings, CertificateRef, ConnectionDraining, CookieBasedAffinity,
-    FrontendIpConfiguration, FrontendPort, HostPrecedence, HttpListener, Later,
-    LoadDistributionAlgorithm, Probe, ProbeMatch, Protocol, RequestRoutingRule, RuleType,
-    ServiceRef,
+    FrontendIpConfiguration, FrontendPort, HostPrecedence, HttpListener, Later, Probe, ProbeMatch,
+    Protocol, RequestRoutingRule, RuleType, ServiceRef,
 };
 pub use error_page::{ConfigMapKey, CustomErrorConfiguration};
 pub use global::GlobalConfiguration;
+pub use load_distribution::{
+    LoadDistributionAlgorithm, LoadDistributionPolicy, LoadDistributionTarget,
+};
+pub use member_health::{GrpcProbe, OutlierEjection};
 pub use path_map::{PathRule, UrlPathMap};
 pub use redirect::{RedirectConfiguration, RedirectType};
 pub use status::{Condition, GatewayStatus, ItemStatus, PoolStatus};

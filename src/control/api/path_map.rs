@@ -25,9 +25,10 @@ pub struct UrlPathMap {
     /// Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_rewrite_rule_set: Option<Later>,
-    /// Not supported yet.
+    /// The policy that spreads requests that no path rule takes over several pools, by name; in place
+    /// of a pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default_load_distribution_policy: Option<Later>,
+    pub default_load_distribution_policy: Option<String>,
     /// The first that has a pattern for the path takes the request, however long it is.
     #[serde(default)]
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -57,9 +58,9 @@ pub struct PathRule {
     /// Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite_rule_set: Option<Later>,
-    /// Not supported yet.
+    /// The policy that spreads requests over several pools, by name; in place of a pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub load_distribution_policy: Option<Later>,
+    pub load_distribution_policy: Option<String>,
     /// Not supported: a path rule that has one is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall_policy: Option<Later>,

@@ -19,14 +19,12 @@ use Unsupported::{Refuses, Warns};
 /// By collection and field; an empty collection is the spec itself.
 const ALL: &[(&str, &str, Unsupported)] = &[
     ("", "rewriteRuleSets", Warns),
-    ("", "loadDistributionPolicies", Warns),
     ("", "sku", Warns),
     ("", "autoscaleConfiguration", Warns),
     ("", "webApplicationFirewallConfiguration", Warns),
     ("", "firewallPolicy", Warns),
     ("httpListeners", "firewallPolicy", Refuses),
     ("backendHttpSettingsCollection", "dedicatedBackendConnection", Refuses),
-    ("probes", "minServers", Warns),
 ];
 
 /// A part of a gateway that has no meaning yet.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tidegate_model::{Handling, Leaf, Pool, Settings, Target};
 
 use crate::api::{Later, PathRule, RequestRoutingRule, UrlPathMap};
+use crate::translate::distribution::Policies;
 use crate::translate::findings::Findings;
 use crate::translate::gateway::{Context, Names, Parts};
 use crate::translate::redirects::Usable;
@@ -21,6 +22,7 @@ pub(super) struct Destinations<'a, 'c> {
     /// `None` where they cannot be used.
     pub(super) redirects: Vec<Option<Usable<'a>>>,
     pub(super) redirect_names: Names<'a>,
+    pub(super) policies: Policies<'a>,
 }
 
 /// What is said of requests, and where.
@@ -32,8 +34,10 @@ pub(super) struct Said<'s> {
     pool: Option<&'s str>,
     settings: Option<&'s str>,
     redirect: Option<&'s str>,
+    /// In place of the pool.
+    policy: Option<&'s str>,
     /// Fields that cannot be had yet: what has one is refused.
-    later: [(&'static str, Option<&'s Later>); 3],
+    later: [(&'static str, Option<&'s Later>); 2],
 }
 
 impl<'s> Said<'s> {
@@ -45,11 +49,8 @@ impl<'s> Said<'s> {
             pool: rule.backend_address_pool.as_deref(),
             settings: rule.backend_http_settings.as_deref(),
             redirect: rule.redirect_configuration.as_deref(),
-            later: [
-                ("rewriteRuleSet", rule.rewrite_rule_set.as_ref()),
-                ("loadDistributionPolicy", rule.load_distribution_policy.as_ref()),
-                ("firewallPolicy", None),
-            ],
+            policy: rule.load_distribution_policy.as_deref(),
+            later: [("rewriteRuleSet", rule.rewrite_rule_set.as_ref()), ("firewallPolicy", None)],
         }
     }
 
@@ -61,9 +62,9 @@ impl<'s> Said<'s> {
             pool: rule.backend_address_pool.as_deref(),
             settings: rule.backend_http_settings.as_deref(),
             redirect: rule.redirect_configuration.as_deref(),
+            policy: rule.load_distribution_policy.as_deref(),
             later: [
                 ("rewriteRuleSet", rule.rewrite_rule_set.as_ref()),
-                ("loadDistributionPolicy", rule.load_distribution_policy.as_ref()),
                 ("firewallPolicy", rule.firewall_policy.as_ref()),
             ],
         }
@@ -77,9 +78,9 @@ impl<'s> Said<'s> {
             pool: map.default_backend_address_pool.as_deref(),
             settings: map.default_backend_http_settings.as_deref(),
             redirect: map.default_redirect_configuration.as_deref(),
+            policy: map.default_load_distribution_policy.as_deref(),
             later: [
                 ("rewriteRuleSet", map.default_rewrite_rule_set.as_ref()),
-                ("loadDistributionPolicy", map.default_load_distribution_policy.as_ref()),
                 ("firewallPolicy", None),
             ],
         }
@@ -124,7 +125,7 @@ impl Destinations<'_, '_> {
 
     fn redirect(&self, name: &str, said: &Said<'_>, findings: &mut Findings) -> Option<Leaf> {
         let field = said.field("redirectConfiguration");
-        if said.pool.is_some() || said.settings.is_some() {
+        if said.pool.is_some() || said.policy.is_some() || said.settings.is_some() {
             let why =
                 "it and a pool with settings exclude each other: requests can go one way only";
             findings.refuse(field, why);
@@ -143,18 +144,30 @@ impl Destinations<'_, '_> {
 
     fn forward(&self, said: &Said<'_>, parts: &mut Parts, findings: &mut Findings) -> Option<Leaf> {
         let pool = ("backendAddressPool", "backendAddressPools");
-        let pool = find(said, said.pool, &self.pool_names, pool, findings);
+        let pool = match said.policy {
+            None => find(said, said.pool, &self.pool_names, pool, findings),
+            Some(_) => None,
+        };
         let field = ("backendHttpSettings", "backendHttpSettingsCollection");
-        let settings = find(said, said.settings, &self.settings_names, field, findings);
-        let (pool, settings) = (pool?, settings?);
+        let settings = find(said, said.settings, &self.settings_names, field, findings)?;
         let Some(settings) = &self.settings[settings] else {
             let name = said.settings.unwrap_or_default();
             findings.refuse(said.field("backendHttpSettings"), cannot_be_used(name));
             return None;
         };
-        let target = Target { pool: self.pools[pool].clone(), settings: settings.clone() };
-        let names = (target.pool.name.clone(), target.settings.name.clone());
-        Some(Leaf::Forward(parts.targets.share(names, target)))
+        if let Some(policy) = said.policy {
+            if said.pool.is_some() {
+                let why = "it has no effect beside loadDistributionPolicy";
+                findings.warn(said.field("backendAddressPool"), why);
+            }
+            let field = said.field("loadDistributionPolicy");
+            let policies = &self.policies;
+            let spread =
+                policies.distribution(self.context, policy, settings, field, parts, findings);
+            return spread.map(Leaf::Distribute);
+        }
+        let target = Target { pool: self.pools[pool?].clone(), settings: settings.clone() };
+        Some(Leaf::Forward(parts.target(target)))
     }
 }
 

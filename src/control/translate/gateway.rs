@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tidegate_model::{
-    ErrorPages, Frontend, Gateway, Listener, ObjectName, PathMap, Pool, Settings, Snapshot, Target,
+    Distribution, ErrorPages, Frontend, Gateway, Listener, ObjectName, PathMap, Pool, Settings,
+    Snapshot, Target,
 };
 
 use crate::api::{ApplicationGateway, ApplicationGatewaySpec, Part, Unsupported, unsupported};
@@ -12,6 +13,7 @@ use crate::places::Places;
 use crate::resources::{self, Resources};
 use crate::translate::addresses::known_listeners;
 use crate::translate::destination::Destinations;
+use crate::translate::distribution::Policies;
 use crate::translate::findings::{Finding, Findings, GATEWAY};
 use crate::translate::global::bodies;
 use crate::translate::ingress::{Addresses, IngressOptions, Ingresses};
@@ -42,6 +44,7 @@ pub(super) struct Parts {
     pub(super) pools: Reuse<Box<str>, Pool>,
     pub(super) settings: Reuse<Box<str>, Settings>,
     pub(super) targets: Reuse<(Box<str>, Box<str>), Target>,
+    pub(super) distributions: Reuse<(Box<str>, Box<str>), Distribution>,
     pub(super) path_maps: Reuse<Box<str>, PathMap>,
     /// By listener; those of the gateway have no name.
     pub(super) error_pages: Reuse<Box<str>, ErrorPages>,
@@ -49,11 +52,18 @@ pub(super) struct Parts {
 }
 
 impl Parts {
+    /// A target, in the place of an equal one.
+    pub(super) fn target(&mut self, target: Target) -> Arc<Target> {
+        let names = (target.pool.name.clone(), target.settings.name.clone());
+        self.targets.share(names, target)
+    }
+
     /// This translation is the last one from now on.
     fn turn(&mut self) {
         self.pools.turn();
         self.settings.turn();
         self.targets.turn();
+        self.distributions.turn();
         self.path_maps.turn();
         self.error_pages.turn();
         self.listeners.turn();
@@ -243,8 +253,10 @@ fn parts_of(
     let profiles = Profiles::of(context, findings);
     let redirects = redirects(context, findings);
     let redirect_names = names(&spec.redirect_configurations, |redirect| &redirect.name);
+    let policies = Policies::of(context, &pools, &pool_names, findings);
     let destinations = Destinations {
         context,
+        policies,
         pools,
         pool_names,
         settings,

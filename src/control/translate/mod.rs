@@ -10,6 +10,7 @@ mod backend_tls;
 mod certificates;
 mod conditions;
 mod destination;
+mod distribution;
 mod error_pages;
 mod expiry;
 mod findings;
@@ -25,6 +26,7 @@ mod path_maps;
 #[cfg(test)]
 mod path_tests;
 mod policy;
+mod probes;
 mod profiles;
 mod redirects;
 mod reuse;

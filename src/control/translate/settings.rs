@@ -1,19 +1,22 @@
-//! Settings and the probes that belong to them.
+//! Settings: how members are spoken to.
 
 use std::fmt::Display;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_model::{
-    CookieName, HostOverride, Hostname, LoadDistribution, PathOverride, Probe, ProbeHost,
-    ProbeKind, ProbeMatch, Settings, WebSocket,
+    CookieName, HostOverride, Hostname, LoadDistribution, MemberHttp, OutlierEjection,
+    PathOverride, Probe, Settings, WebSocket,
 };
 
-use crate::api::{self, BackendHttpSettings, CookieBasedAffinity, LoadDistributionAlgorithm};
+use crate::api::{BackendHttpSettings, CookieBasedAffinity};
 use crate::translate::backend_tls::backend_tls;
+use crate::translate::distribution::algorithm;
 use crate::translate::findings::Findings;
 use crate::translate::gateway::Context;
+use crate::translate::probes::probe;
 use crate::translate::web_socket::web_socket;
 
 /// What draining takes when it is not set: Application Gateway's own time.
@@ -47,10 +50,7 @@ pub(super) fn settings(
         None => Some(Probe::default()),
         Some(name) => probe(context, name, source, &path, findings),
     };
-    let distribution = match source.load_distribution_algorithm {
-        LoadDistributionAlgorithm::RoundRobin => LoadDistribution::RoundRobin,
-        LoadDistributionAlgorithm::LeastConnections => LoadDistribution::LeastConnections,
-    };
+    let distribution = algorithm(source.load_distribution_algorithm);
     let web_socket = match &source.web_socket {
         None => Some(WebSocket::default()),
         Some(block) => {
@@ -59,6 +59,8 @@ pub(super) fn settings(
             web_socket(block, distribution, has_affinity, &path, findings)
         }
     };
+    let ejection = outlier_ejection(source, &path, findings);
+    let slow_start = slow_start(source, distribution, &path, findings);
     let settings = Settings {
         name: source.name.as_str().into(),
         port: u16::try_from(port?).ok()?,
@@ -69,13 +71,17 @@ pub(super) fn settings(
         path: own_path?,
         affinity: affinity?,
         distribution,
+        http_version: MemberHttp::Http1,
+        dedicated_connections: false,
+        outlier_ejection: ejection?,
+        slow_start: slow_start?,
         web_socket: Arc::new(web_socket?),
         probe: probe?,
     };
     usable.then_some(settings)
 }
 
-fn seconds(value: i32) -> Duration {
+pub(super) fn seconds(value: i32) -> Duration {
     Duration::from_secs(u64::try_from(value).unwrap_or(0))
 }
 
@@ -155,83 +161,40 @@ fn affinity(
     Some(enabled.then_some(name))
 }
 
-fn probe(
-    context: &Context<'_>,
-    name: &str,
-    settings: &BackendHttpSettings,
+/// When members are taken out for what requests find, if that is asked for.
+fn outlier_ejection(
+    source: &BackendHttpSettings,
     path: &str,
     findings: &mut Findings,
-) -> Option<Probe> {
-    let Some(index) = context.spec.probes.iter().position(|probe| probe.name == name) else {
-        let why = format!("there is no {name:?} in probes");
-        findings.unresolved(format!("{path}.probe"), why);
-        return None;
+) -> Option<Option<OutlierEjection>> {
+    let Some(source) = &source.outlier_ejection else { return Some(None) };
+    let mut number = |value: i32, most, field: &str| {
+        let path = format!("{path}.outlierEjection.{field}");
+        in_range(value, 1..=most, &path, findings)
     };
-    let source = &context.spec.probes[index];
-    let path = format!("spec.probes[{index}]");
-    if source.protocol != settings.protocol {
-        let why = format!("it differs from the protocol of {:?}, which use it", settings.name);
-        findings.refuse(format!("{path}.protocol"), why);
-        return None;
-    }
-    let host = match (&source.host, source.pick_host_name_from_backend_http_settings) {
-        (None, false) => Some(ProbeHost::Default),
-        (None, true) => Some(ProbeHost::FromSettings),
-        (Some(name), false) => {
-            hostname(name, format!("{path}.host"), findings).map(ProbeHost::Fixed)
-        }
-        (Some(_), true) => {
-            let path = format!("{path}.pickHostNameFromBackendHttpSettings");
-            findings.refuse(path, "it and host exclude each other");
-            None
-        }
-    };
-    let target_is_right = source.path.starts_with('/')
-        && source.path.bytes().all(|byte| (0x21..0x7f).contains(&byte) && byte != b'#');
-    if !target_is_right {
-        let why = format!("{:?} does not begin with / or has characters no path has", source.path);
-        findings.refuse(format!("{path}.path"), why);
-    }
-    let mut number = |value: i32, range, field: &str| {
-        in_range(value, range, &format!("{path}.{field}"), findings)
-    };
-    let interval = number(source.interval, 1..=86400, "interval");
-    let timeout = number(source.timeout, 1..=86400, "timeout");
-    let threshold = number(source.unhealthy_threshold, 1..=20, "unhealthyThreshold");
-    let port = match source.port {
-        None => Some(None),
-        Some(port) => number(port, 1..=65535, "port").map(Some),
-    };
-    let matching = matching(source, &path, findings);
-    Some(Probe {
-        name: Some(source.name.as_str().into()),
-        kind: ProbeKind::Http,
-        host: host?,
-        path: target_is_right.then(|| source.path.as_str().into())?,
-        port: port?.and_then(|port| u16::try_from(port).ok()),
-        interval: seconds(interval?),
-        timeout: seconds(timeout?),
-        unhealthy_threshold: u32::try_from(threshold?).ok()?,
-        matching: matching?,
-    })
+    let failures = number(source.consecutive_failures, 1000, "consecutiveFailures");
+    let time = number(source.ejection_time_in_sec, 86400, "ejectionTimeInSec");
+    let percent = number(source.max_ejected_percent, 100, "maxEjectedPercent");
+    Some(Some(OutlierEjection {
+        failures: NonZeroU32::new(u32::try_from(failures?).ok()?)?,
+        time: seconds(time?),
+        max_percent: u8::try_from(percent?).ok()?,
+    }))
 }
 
-fn matching(source: &api::Probe, path: &str, findings: &mut Findings) -> Option<ProbeMatch> {
-    let Some(matching) = &source.matching else {
-        return Some(ProbeMatch::default());
-    };
-    let mut statuses = Vec::new();
-    for (index, text) in matching.status_codes.iter().enumerate() {
-        match text.parse() {
-            Ok(range) => statuses.push(range),
-            Err(error) => {
-                let path = format!("{path}.match.statusCodes[{index}]");
-                findings.refuse(path, format!("{error}"));
-                return None;
-            }
-        }
+fn slow_start(
+    source: &BackendHttpSettings,
+    distribution: LoadDistribution,
+    path: &str,
+    findings: &mut Findings,
+) -> Option<Option<Duration>> {
+    let Some(value) = source.slow_start_in_sec else { return Some(None) };
+    let path = format!("{path}.slowStartInSec");
+    let time = seconds(in_range(value, 1..=3600, &path, findings)?);
+    if distribution == LoadDistribution::IpHash {
+        let why =
+            "it has no effect with loadDistributionAlgorithm: IpHash: clients would move twice";
+        findings.warn(path, why);
     }
-    ProbeMatch::new(statuses, matching.body.as_deref().unwrap_or(""))
-        .map_err(|error| findings.refuse(format!("{path}.match.body"), error.to_string()))
-        .ok()
+    Some(Some(time))
 }

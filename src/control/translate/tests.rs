@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use tidegate_model::{Handling, Leaf, RedirectTo, Snapshot};
+use tidegate_model::{Handling, Leaf, RedirectTo, Share, Snapshot};
 
 use super::{Translator, to_problems};
 use crate::places::Places;
@@ -98,6 +98,17 @@ fn told_of(handling: &Handling) -> String {
                 }
             };
             format!("{} {to}", redirect.status.code())
+        }
+        Leaf::Distribute(spread) => {
+            let share = |share: &Share| {
+                format!(
+                    "{} x {}",
+                    share.weight.get(),
+                    told_of(&Leaf::Forward(share.target.clone()).into())
+                )
+            };
+            let shares: Vec<String> = spread.shares().iter().map(share).collect();
+            format!("{:?} {}", spread.algorithm(), shares.join(" + "))
         }
         Leaf::Forward(target) => {
             let members = target.pool.members.iter().map(|member| {
@@ -344,4 +355,165 @@ fn what_stays_equal_stays_the_same_in_memory() {
     };
     assert!(!std::sync::Arc::ptr_eq(&before[1], &after[1]));
     assert!(std::sync::Arc::ptr_eq(&target(&before[1]), &target(&after[1])));
+}
+
+/// Each line: what is put into the rule, the policies, what is served for `web`, and what is said.
+#[test]
+fn a_policy_spreads_a_rule_over_pools_and_leaves_out_what_is_wrong_alone() {
+    const POOLS: &str =
+        "  backendAddressPools:\n  - {name: next, backendAddresses: [{ipAddress: 10.0.0.5}]}\n";
+    const BOTH: &str =
+        "{weightPerServer: 9, backendAddressPool: one}, {name: n, backendAddressPool: next}";
+    for (algorithm, targets, served, problem) in [
+        ("", BOTH, "RoundRobin 9 x 10.0.0.4:8000 Ready + 1 x 10.0.0.5:8000 Ready", ""),
+        (
+            "loadDistributionAlgorithm: IpHash, ",
+            BOTH,
+            "IpHash 9 x 10.0.0.4:8000 Ready + 1 x 10.0.0.5:8000 Ready",
+            "",
+        ),
+        (
+            "",
+            "{weightPerServer: 101, backendAddressPool: one}, {backendAddressPool: next}",
+            "RoundRobin 1 x 10.0.0.5:8000 Ready",
+            "loadDistributionTargets[0].weightPerServer: weight 101 is not within 1 to 100",
+        ),
+        (
+            "",
+            "{backendAddressPool: one}, {backendAddressPool: two}",
+            "RoundRobin 1 x 10.0.0.4:8000 Ready",
+            "loadDistributionTargets[1].backendAddressPool: there is no \"two\" in backendAddressPools",
+        ),
+        (
+            "",
+            "{backendAddressPool: one}, {backendAddressPool: one}",
+            "RoundRobin 1 x 10.0.0.4:8000 Ready",
+            "loadDistributionTargets[1].backendAddressPool: \"one\" stands in this policy twice",
+        ),
+        (
+            "",
+            "{backendAddressPool: two}",
+            "502",
+            "spec.requestRoutingRules[0].loadDistributionPolicy: \"p\" cannot be used: see its own problems",
+        ),
+    ] {
+        let policy = format!(
+            "  loadDistributionPolicies: [{{name: p, {algorithm}loadDistributionTargets: [{targets}]}}]\n"
+        );
+        let text = DOCUMENT
+            .replace("  backendAddressPools:\n", &format!("{policy}{POOLS}"))
+            .replace("  - {name: chat, backendAddresses: [{ipAddress: 10.0.0.4}, {service: {name: chat, port: 8080}}]}", "  - {name: one, backendAddresses: [{ipAddress: 10.0.0.4}]}")
+            .replacen("backendAddressPool: chat", "loadDistributionPolicy: p", 1);
+        let told = outcome(&text);
+        assert!(told.contains(&format!(" web [] -> {served}\n")), "{targets}: {told}");
+        assert!(told.contains(problem), "{targets}: no {problem:?} in\n{told}");
+    }
+    for (with, problem) in [
+        (
+            "loadDistributionPolicy: q",
+            "[0].loadDistributionPolicy: there is no \"q\" in loadDistributionPolicies",
+        ),
+        (
+            "backendAddressPool: chat, loadDistributionPolicy: p",
+            "[0].backendAddressPool: warning: it has no effect beside loadDistributionPolicy",
+        ),
+    ] {
+        let policy = "  loadDistributionPolicies: [{name: p, loadDistributionTargets: [{backendAddressPool: chat}]}]\n  backendAddressPools:\n";
+        let text = DOCUMENT.replace("  backendAddressPools:\n", policy);
+        let told = outcome(&text.replacen(
+            "httpListener: web, backendAddressPool: chat",
+            &format!("httpListener: web, {with}"),
+            1,
+        ));
+        assert!(told.contains(problem), "{with}: {told}");
+    }
+}
+
+#[test]
+fn path_rules_and_defaults_of_maps_may_name_a_policy_too() {
+    let text = DOCUMENT
+        .replace("  backendAddressPools:\n", "  loadDistributionPolicies: [{name: p, loadDistributionAlgorithm: IpHash, loadDistributionTargets: [{weightPerServer: 2, backendAddressPool: next}]}]\n  urlPathMaps:\n  - name: m\n    defaultLoadDistributionPolicy: p\n    defaultBackendHttpSettings: plain\n    pathRules: [{name: a, paths: [/a], loadDistributionPolicy: p, backendHttpSettings: plain}, {name: b, paths: [/b], loadDistributionPolicy: q, backendHttpSettings: plain}]\n  backendAddressPools:\n  - {name: next, backendAddresses: [{ipAddress: 10.0.0.5}]}\n")
+        .replacen("ruleType: Basic, priority: 20, httpListener: web, backendAddressPool: chat, backendHttpSettings: plain", "ruleType: PathBasedRouting, priority: 20, httpListener: web, urlPathMap: m", 1);
+    let told = outcome(&text);
+    let spread = "IpHash 2 x 10.0.0.5:8000 Ready";
+    for line in
+        [format!(" web [] -> {spread}\n"), format!("/a -> {spread}\n"), "/b -> 502\n".into()]
+    {
+        assert!(told.contains(&line), "no {line:?} in\n{told}");
+    }
+    let problem =
+        "pathRules[1].loadDistributionPolicy: there is no \"q\" in loadDistributionPolicies";
+    assert!(told.contains(problem), "{told}");
+}
+
+/// Each line: fields of the settings, fields of the probe, what is served, and what is said.
+#[test]
+fn what_settings_and_probes_say_of_members_is_judged() {
+    for (settings, probe, is_served, problem) in [
+        ("", "minServers: 2", true, ""),
+        ("", "minServers: -1", false, "spec.probes[0].minServers: -1 is not within 0 to 1200"),
+        ("", "interval: 0", false, "spec.probes[0].interval: 0 is not within 1 to 86400"),
+        ("", "interval: 5, timeout: 5", true, ""),
+        (
+            "",
+            "interval: 5, timeout: 6",
+            true,
+            "spec.probes[0].timeout: warning: it is longer than the interval of 5 s",
+        ),
+        ("", "unhealthyThreshold: 21", false, "spec.probes[0].unhealthyThreshold: 21 is not"),
+        ("", "port: 65536", false, "spec.probes[0].port: 65536 is not within 1 to 65535"),
+        ("", "path: healthz", false, "spec.probes[0].path: \"healthz\" does not begin with /"),
+        ("", "protocol: Https", false, "spec.probes[0].protocol: it differs from the protocol of"),
+        (
+            "",
+            "host: a.example, pickHostNameFromBackendHttpSettings: true",
+            false,
+            "spec.probes[0].pickHostNameFromBackendHttpSettings: it and host exclude each other",
+        ),
+        ("", "match: {statusCodes: ['99']}", false, "spec.probes[0].match.statusCodes[0]: \"99\""),
+        ("", "grpc: {}", true, ""),
+        (
+            "",
+            "grpc: {service: chat}, path: /x",
+            true,
+            "path: warning: it has no effect beside grpc",
+        ),
+        ("", "webSocket: true, path: /x", true, ""),
+        ("", "webSocket: true, grpc: {}", false, "webSocket: it and grpc exclude each other"),
+        (
+            "",
+            "webSocket: true, match: {body: x}",
+            true,
+            "match: warning: it has no effect beside webSocket",
+        ),
+        ("outlierEjection: {}", "", true, ""),
+        (
+            "outlierEjection: {consecutiveFailures: 0}",
+            "",
+            false,
+            "[0].outlierEjection.consecutiveFailures: 0 is not within 1 to 1000",
+        ),
+        (
+            "outlierEjection: {maxEjectedPercent: 101}",
+            "",
+            false,
+            "[0].outlierEjection.maxEjectedPercent: 101 is not within 1 to 100",
+        ),
+        ("slowStartInSec: 10", "", true, ""),
+        ("slowStartInSec: 0", "", false, "[0].slowStartInSec: 0 is not within 1 to 3600"),
+        (
+            "slowStartInSec: 10, loadDistributionAlgorithm: IpHash",
+            "",
+            true,
+            "[0].slowStartInSec: warning: it has no effect",
+        ),
+    ] {
+        let protocol = if probe.contains("protocol") { "" } else { "protocol: Http, " };
+        let text = DOCUMENT
+            .replace("protocol: Http}\n  requestRoutingRules", &format!("protocol: Http, probe: h, {settings}}}\n  probes: [{{name: h, {protocol}{probe}}}]\n  requestRoutingRules"));
+        let told = outcome(&text);
+        let served = told.contains(" web [] -> 10.0.0.4");
+        assert!(served == is_served && told.contains(problem), "{settings} {probe}: {told}");
+        assert!(!problem.is_empty() || told.lines().count() == 2, "{settings} {probe}: {told}");
+    }
 }

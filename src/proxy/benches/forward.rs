@@ -10,7 +10,7 @@ use std::time::Duration;
 use divan::Bencher;
 use tidegate_model::{
     Action, Bodies, Frontend, Gateway, HostOverride, Leaf, Listener, LoadDistribution, Member,
-    MemberState, ObjectName, Pool, Probe, Protocol, Rule, Settings, Snapshot, Target,
+    MemberHttp, MemberState, ObjectName, Pool, Probe, Protocol, Rule, Settings, Snapshot, Target,
 };
 use tidegate_proxy::Proxy;
 
@@ -51,6 +51,10 @@ fn snapshot(listen: SocketAddr, member: SocketAddr) -> Snapshot {
         path: None,
         affinity: None,
         distribution: LoadDistribution::default(),
+        http_version: MemberHttp::default(),
+        dedicated_connections: false,
+        outlier_ejection: None,
+        slow_start: None,
         web_socket: Arc::default(),
         probe: Probe::default(),
     };

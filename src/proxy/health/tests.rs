@@ -10,12 +10,14 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tidegate_model::{BackendTls, Probe, ProbeKind, ProbeMatch, Trust, TrustedRoots};
+use tidegate_model::{
+    BackendTls, OutlierEjection, Probe, ProbeKind, ProbeMatch, Trust, TrustedRoots,
+};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::ask::ask;
-use super::{Health, HealthState, ProbeSpec, Prober};
+use super::{Group, Health, HealthState, ProbeSpec, Prober};
 
 /// A server that answers each request with what `answer` says; its address.
 async fn serve(
@@ -40,7 +42,8 @@ async fn serve(
 }
 
 fn spec(address: SocketAddr, probe: Probe) -> ProbeSpec {
-    ProbeSpec { address, tls: None, host: HeaderValue::from_static("h.example"), probe }
+    let host = HeaderValue::from_static("h.example");
+    ProbeSpec { address, tls: None, host, http2: false, probe }
 }
 
 #[tokio::test]
@@ -164,4 +167,109 @@ async fn probes_take_members_in_and_out_and_leave_the_others_alone() {
     seen.changed().await.unwrap();
     assert!(successor.is_up() && !health.is_up());
     prober.watch(&gateway, vec![]);
+}
+
+/// Members of one group, and how many changes it has told.
+fn group(
+    count: u8,
+    min_servers: u32,
+    ejection: Option<OutlierEjection>,
+) -> (Vec<Arc<Health>>, watch::Receiver<u64>) {
+    let member = |last| {
+        let address = SocketAddr::from(([10, 0, 0, last], 80));
+        Health::new(spec(address, Probe::default()), "test".into())
+    };
+    let members: Vec<Arc<Health>> = (0..count).map(member).collect();
+    let changes = Arc::new(watch::Sender::new(0));
+    let told = changes.subscribe();
+    Group::arrange(members.iter(), min_servers, ejection, &changes);
+    (members, told)
+}
+
+fn up(members: &[Arc<Health>]) -> Vec<bool> {
+    members.iter().map(|member| member.is_up()).collect()
+}
+
+#[test]
+fn so_many_members_count_as_healthy_the_least_long_down_first() {
+    let (members, _told) = group(3, 2, None);
+    let set = |place: usize, healthy| {
+        let state = if healthy { HealthState::Up } else { HealthState::Down };
+        members[place].set(state, healthy, String::new());
+        // Times are told to the millisecond.
+        std::thread::sleep(Duration::from_millis(3));
+    };
+    // Who was never asked is no better than who was and is down.
+    assert_eq!(up(&members), [false; 3]);
+    (0..3).for_each(|place| set(place, true));
+    set(0, false);
+    assert_eq!(up(&members), [false, true, true]);
+    set(2, false);
+    assert_eq!(up(&members), [false, true, true]);
+    assert!(members[2].status().detail.starts_with("counts as healthy"), "{members:?}");
+    set(1, false);
+    assert_eq!(up(&members), [false, true, true]);
+    set(0, true);
+    assert_eq!(up(&members), [true, true, false]);
+    set(1, true);
+    assert_eq!(up(&members), [true, true, false]);
+    // Without the group nothing is kept.
+    set(0, false);
+    Group::arrange(members.iter(), 0, None, &Arc::new(watch::Sender::new(0)));
+    assert_eq!(up(&members), [false, true, false]);
+}
+
+#[test]
+fn failures_in_a_row_take_a_member_out_unless_too_many_others_are() {
+    let rules = OutlierEjection {
+        failures: std::num::NonZeroU32::new(3).unwrap(),
+        time: Duration::from_secs(30),
+        max_percent: 50,
+    };
+    let (members, mut told) = group(3, 0, Some(rules));
+    for member in &members {
+        member.set(HealthState::Up, true, String::new());
+    }
+    let report = |place: usize, failures: &[bool]| {
+        failures.iter().for_each(|failed| members[place].report(*failed, &rules));
+    };
+    report(0, &[true, true, false, true, true]);
+    assert_eq!(up(&members), [true; 3]);
+    assert!(!told.has_changed().unwrap());
+    report(0, &[true]);
+    assert_eq!(up(&members), [false, true, true]);
+    assert!(told.has_changed().unwrap());
+    told.mark_unchanged();
+    // Half of three, rounded down, is one.
+    report(1, &[true; 10]);
+    assert_eq!(up(&members), [false, true, true]);
+    assert!(members[0].status().detail.starts_with("ejected"), "{members:?}");
+    assert_eq!((members[0].ejections(), members[1].ejections()), (1, 0));
+    // A probe that succeeds is no reason to come back before the time.
+    members[0].set(HealthState::Up, true, String::new());
+    assert!(!members[0].is_up() && !members[0].restore(crate::clock::coarse()));
+    assert!(members[0].restore(crate::clock::coarse() + 60_000));
+    assert_eq!(up(&members), [true; 3]);
+    // Settings that no longer ask for it take nobody out.
+    report(2, &[true; 3]);
+    assert_eq!(up(&members), [true, true, false]);
+    Group::arrange(members.iter(), 0, None, &Arc::new(watch::Sender::new(0)));
+    assert_eq!(up(&members), [true; 3]);
+    report(2, &[true; 3]);
+    assert_eq!(up(&members), [true; 3]);
+}
+
+#[test]
+fn a_member_that_came_up_gets_a_growing_part_of_its_share() {
+    let (members, _told) = group(1, 0, None);
+    let slow = Duration::from_secs(3600);
+    members[0].set(HealthState::Up, true, String::new());
+    assert_eq!(members[0].warmth(slow), 100);
+    let started = std::time::Instant::now();
+    let short = Duration::from_millis(20);
+    while members[0].warmth(short) < 1000 {
+        assert!(started.elapsed() < Duration::from_secs(30));
+        std::thread::sleep(Duration::from_millis(1));
+        crate::clock::renew();
+    }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_model::{
-    Action, Bodies, Frontend, Gateway, HostOverride, HostPattern, HostPrecedence, KnownListener,
-    Leaf, Listener, LoadDistribution, Member, MemberState, ObjectName, PathMap, PathMatch,
-    PathPattern, PathRule, Pool, Priority, Probe, Protocol, Rank, Rule, Settings, Snapshot, Target,
+    Action, Bodies, Distribution, Frontend, Gateway, HostOverride, HostPattern, HostPrecedence,
+    KnownListener, Leaf, Listener, LoadDistribution, Member, MemberHttp, MemberState, ObjectName,
+    PathMap, PathMatch, PathPattern, PathRule, Pool, Priority, Probe, Protocol, Rank, Rule,
+    Settings, Share, Snapshot, Target, Weight,
 };
 
 use crate::core::Scope;
@@ -102,7 +103,7 @@ fn listeners(table: &Table) -> impl Iterator<Item = (Named, Arc<Scope>)> {
 
 fn members(table: &Table) -> impl Iterator<Item = (Named, Arc<Living>)> {
     let targets = table.targets();
-    let candidates = targets.flat_map(|t| t.candidates.iter().map(move |c| (t, &c.member)));
+    let candidates = targets.flat_map(|t| t.candidates().iter().map(move |c| (t, &c.member)));
     candidates.map(|(target, member)| {
         let (gateway, pool) = ((*target.gateway).clone(), target.model.pool.name.clone());
         ((gateway, pool, member.address), member.clone())
@@ -157,6 +158,10 @@ fn settings(name: &str, port: u16) -> Settings {
         path: None,
         affinity: None,
         distribution: LoadDistribution::default(),
+        http_version: MemberHttp::default(),
+        dedicated_connections: false,
+        outlier_ejection: None,
+        slow_start: None,
         web_socket: Arc::default(),
         probe: Probe::default(),
     }
@@ -167,6 +172,21 @@ const PATTERNS: [&str; 8] =
 const PATHS: [&str; 5] = ["/", "/a", "/a/b", "/ab", "*"];
 const HOSTS: [&str; 7] =
     ["a.example", "B.A.example", "bb.example", "c.a.example", "example", "", "x.test."];
+
+/// A way to some of the pools.
+fn spread(pools: &[Arc<Pool>], settings: &Arc<Settings>, script: &mut Script<'_>) -> Leaf {
+    let share = |pool: &Arc<Pool>, script: &mut Script<'_>| Share {
+        target: Arc::new(Target { pool: pool.clone(), settings: settings.clone() }),
+        weight: Weight::try_from(1 + script.below(100) as i64).unwrap_or(Weight::ONE),
+    };
+    let first = script.below(pools.len());
+    let shares = pools[first..].iter().map(|pool| share(pool, script)).collect();
+    let name = format!("d{first}");
+    match Distribution::new(name, LoadDistribution::IpHash, shares) {
+        Ok(distribution) => Leaf::Distribute(Arc::new(distribution)),
+        Err(_) => Leaf::Refuse,
+    }
+}
 
 fn decode(script: &mut Script<'_>) -> Snapshot {
     let gateway = |index: usize, script: &mut Script<'_>| {
@@ -195,9 +215,10 @@ fn decode(script: &mut Script<'_>) -> Snapshot {
             for listener in 0..1 + script.below(5) {
                 let hosts = (0..script.below(3)).map(|_| PATTERNS[1 + script.below(7)]);
                 let hosts = hosts.filter_map(|text| HostPattern::new(text).ok()).collect();
-                let leaf = |script: &mut Script<'_>| match script.below(5) {
+                let leaf = |script: &mut Script<'_>| match script.below(6) {
                     0 => Leaf::Refuse,
                     1 => Leaf::NotFound,
+                    2 => spread(&pools, &all_settings[script.below(2)], script),
                     _ => {
                         let pool = pools[script.below(pools.len())].clone();
                         let settings = all_settings[script.below(2)].clone();
@@ -306,11 +327,22 @@ fn check_paths(rule: &CompiledRule) {
         );
         let route = rule.route(path);
         assert_eq!(route.series.key().rule, expected.0, "{path:?}");
-        let target = match &expected.1.leaf {
-            Leaf::Forward(target) => Some(target.pool.name.clone()),
-            Leaf::Redirect(_) | Leaf::Refuse | Leaf::NotFound => None,
+        let expected = match &expected.1.leaf {
+            Leaf::Forward(target) => vec![target.pool.name.clone()],
+            Leaf::Distribute(spread) => {
+                spread.shares().iter().map(|share| share.target.pool.name.clone()).collect()
+            }
+            Leaf::Redirect(_) | Leaf::Refuse | Leaf::NotFound => vec![],
         };
-        assert_eq!(route.target().map(|target| target.model.pool.name.clone()), target);
+        let targets = route.forward().into_iter().flat_map(|forward| forward.targets.iter());
+        let pools: Vec<_> = targets.map(|target| target.model.pool.name.clone()).collect();
+        assert_eq!(pools, expected);
+        if let Some(forward) = route.forward() {
+            let all = forward.targets.iter().flat_map(|target| target.candidates());
+            let ids: Vec<u64> = all.map(|candidate| candidate.member.scope.id()).collect();
+            let own = forward.distribution.candidates.iter();
+            assert_eq!(own.map(|its| its.member.scope.id()).collect::<Vec<_>>(), ids);
+        }
     }
 }
 
@@ -319,7 +351,7 @@ fn check_identities(before: &Table, after: &Table) {
     fn ids(table: &Table) -> HashMap<String, u64> {
         let listeners = listeners(table).map(|(key, scope)| (format!("{key:?}"), scope.id()));
         let targets = table.targets();
-        let candidates = targets.flat_map(|t| t.candidates.iter().map(move |c| (t, c)));
+        let candidates = targets.flat_map(|t| t.candidates().iter().map(move |c| (t, c)));
         let members = candidates.map(|(target, candidate)| {
             let (pool, settings) = (&target.model.pool.name, &target.model.settings.name);
             let name = format!("{}/{pool}/{settings}", target.gateway);

@@ -102,12 +102,7 @@ impl Member {
         };
         let config = match offers_http2 {
             None => config.clone(),
-            Some(alone) => {
-                let mut offering = (**config).clone();
-                offering.alpn_protocols.insert(0, b"h2".to_vec());
-                offering.alpn_protocols.truncate(if alone { 1 } else { 2 });
-                Arc::new(offering)
-            }
+            Some(alone) => crate::tls::offering_http2(config, alone),
         };
         let connector = TlsConnector::from(config);
         let tls = connector.connect(name.clone(), tcp).await.map_err(ConnectError::Tls)?;

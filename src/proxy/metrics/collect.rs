@@ -174,6 +174,7 @@ impl Output {
             self.gauge(names::MEMBER_UP, &own, u64::from(health.is_up()));
             self.counter(names::PROBES, &with("success"), succeeded);
             self.counter(names::PROBES, &with("failure"), failed);
+            self.counter(names::EJECTIONS, &own, health.ejections());
         }
     }
 

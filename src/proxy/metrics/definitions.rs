@@ -70,7 +70,8 @@ definitions! {
     MEMBER_CONNECT_FAILURES = "tidegate_member_connect_failures_total", Counter, MEMBER, "Connections that a member did not take.";
     MEMBER_RETRIES = "tidegate_member_retries_total", Counter, MEMBER, "Requests sent again because a kept connection was closed.";
     MEMBER_TUNNELS_OPEN = "tidegate_member_tunnels_open", Gauge, MEMBER, "Open tunnels to a member.";
-    MEMBER_UP = "tidegate_member_up", Gauge, MEMBER, "1 if the member's probe finds it up, else 0.";
+    MEMBER_UP = "tidegate_member_up", Gauge, MEMBER, "1 if the member takes traffic, as far as its health decides, else 0.";
+    EJECTIONS = "tidegate_member_ejections_total", Counter, MEMBER, "How often a member was taken out because requests to it failed.";
     PROBES = "tidegate_probes_total", Counter, MEMBER_RESULT, "Probes of a member, by result.";
     CONNECTIONS = "tidegate_connections_total", Counter, &["tls"], "Client connections accepted.";
     CONNECTIONS_OPEN = "tidegate_connections_open", Gauge, &[], "Open client connections, those that became tunnels not among them.";

@@ -267,6 +267,11 @@ impl MemberSeries {
         Self { key, cores: per_core(cores, shard), health: Mutex::new(Weak::new()) }
     }
 
+    /// The name of its pool.
+    pub(crate) fn pool(&self) -> &str {
+        &self.key.pool
+    }
+
     /// The member's response has begun, so long after the request's first byte.
     pub(crate) fn request(&self, core: CoreId, status: u16, latency: Duration) {
         let shard = &self.cores[core.index()];

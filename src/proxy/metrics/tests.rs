@@ -99,6 +99,7 @@ fn the_output_has_every_metric_that_is_defined_and_no_other() {
     let spec = crate::health::ProbeSpec {
         address: "127.0.0.1:80".parse().unwrap(),
         tls: None,
+        http2: false,
         host: http::HeaderValue::from_static("h"),
         probe: tidegate_model::Probe::default(),
     };

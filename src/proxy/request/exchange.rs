@@ -115,7 +115,11 @@ impl Details {
             gateway: end.gateway,
             listener: names.map_or("", |series| &series.key().listener),
             rule: names.map_or("", |series| &series.key().rule),
-            pool: names.map_or("", |series| &series.key().pool),
+            pool: match end.member {
+                // A rule may lead to several.
+                Some(member) => member.series.pool(),
+                None => names.map_or("", |series| &series.key().pool),
+            },
             settings: names.map_or("", |series| &series.key().settings),
             client: self.peer,
             method: self.method.as_str(),
@@ -264,9 +268,9 @@ impl Exchange {
 
     pub(super) fn member_has_to_move(&self) {
         if let (Some(connection), Some(route)) = (&self.connection, &self.route)
-            && let Some(target) = route.target()
+            && let Some(settings) = route.settings()
         {
-            connection.ticket.arm(target.model.settings.request_timeout);
+            connection.ticket.arm(settings.request_timeout);
         }
     }
 

@@ -1,6 +1,5 @@
 //! The way of a request to a member and back to the head of its response.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use h2::SendStream;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
-use tidegate_model::{HostOverride, MemberVersion};
+use tidegate_model::{HostOverride, MemberVersion, Settings};
 
 use crate::conn::ticket::Order;
 use crate::core::Core;
@@ -20,7 +19,7 @@ use crate::request::collect::{Stopped, collect};
 use crate::request::headers::{self, Seen};
 use crate::request::websocket::Handshake;
 use crate::request::{Exchange, admit, normalize, redirect, websocket};
-use crate::table::{Action, Candidate, Kept, Target};
+use crate::table::{Action, Asking, Candidate, Distribution};
 use crate::tunnel::{Counted, Leg};
 
 /// How often a request is begun, at most: members that do not take connections, and connections
@@ -80,20 +79,21 @@ pub(super) async fn forward(
     let handshake = websocket::asked(&request)?;
     exchange.websocket = handshake.is_some();
     normalize::check_length(request.headers(), bodies.largest_request)?;
-    let target = match &route.action {
-        Action::Forward(target) => target,
+    let distribution = match &route.action {
+        Action::Forward(forward) => &forward.distribution,
         Action::Redirect(redirect) => return redirect::answer(redirect, &request),
         Action::Refuse => return Err(Failure::RuleRefused),
         Action::NotFound => return Err(Failure::NoPath),
     };
-    let web_socket = &target.model.settings.web_socket;
+    let settings = &distribution.settings;
+    let web_socket = &settings.web_socket;
     if handshake.is_some() {
         websocket::admit(request.headers_mut(), web_socket)?;
         exchange.counted = Counted::at(&route.series, &web_socket.tunnels, client.peer.ip())?;
     }
     let client_side = handshake.as_ref().map(|_| Leg::of(&mut request));
 
-    let name = tls_name(target, &request);
+    let name = tls_name(settings, &request);
     let trace_id = headers::trace_id();
     if let Some(details) = &mut exchange.details {
         details.trace_id = Some(trace_id.clone());
@@ -106,13 +106,14 @@ pub(super) async fn forward(
     }
 
     // WebSocket traffic neither follows a cookie nor gets one unless that is asked for.
-    let affinity = target.affinity.as_ref().filter(|_| handshake.is_none() || web_socket.affinity);
+    let affinity =
+        distribution.affinity.as_ref().filter(|_| handshake.is_none() || web_socket.affinity);
     let kept = affinity.and_then(|affinity| affinity.kept(request.headers()));
 
     let (mut head, mut incoming) = request.into_parts();
     let limits = Limits {
         client: core.shared.timeouts.body_read,
-        member: target.model.settings.request_timeout,
+        member: settings.request_timeout,
         largest: bodies.largest_request,
     };
     if bodies.collect_requests && handshake.is_none() {
@@ -141,11 +142,19 @@ pub(super) async fn forward(
         });
     }
 
-    let sent = send(request, target, kept, name.as_deref(), handshake.as_ref(), exchange).await?;
+    let asking = Asking {
+        core: core.id,
+        client: client.peer.ip(),
+        kept,
+        most_tunnels: web_socket.tunnels.per_member.filter(|_| handshake.is_some()),
+        tried: &[],
+    };
+    let (name, handshake_sent) = (name.as_deref(), handshake.as_ref());
+    let sent = send(request, distribution, asking, name, handshake_sent, exchange).await?;
     let Sent { mut response, stream } = sent;
     exchange.answered(response.status().as_u16());
     if let (Some(affinity), Some(member)) = (affinity, &exchange.member)
-        && !kept.is_some_and(|kept| kept.current && target.is_at(kept, member))
+        && !kept.is_some_and(|kept| kept.current && distribution.is_at(kept, member))
     {
         affinity.keep(response.headers_mut(), member.address);
     }
@@ -208,12 +217,12 @@ async fn collected(
 
 /// The name that an HTTPS member is asked for: `sniName`, else the settings' host, else the member's own, which is not
 /// known yet, else the client's.
-fn tls_name<B>(target: &Target, request: &Request<B>) -> Option<String> {
-    let tls = target.model.settings.tls.as_ref()?;
+fn tls_name<B>(settings: &Settings, request: &Request<B>) -> Option<String> {
+    let tls = settings.tls.as_ref()?;
     if let Some(name) = &tls.server_name {
         return Some(name.as_str().to_owned());
     }
-    match &target.model.settings.host {
+    match &settings.host {
         HostOverride::Fixed(name) => Some(name.as_str().to_owned()),
         HostOverride::FromMember => None,
         HostOverride::Keep => normalize::host(request.headers()).ok().map(str::to_owned),
@@ -223,24 +232,25 @@ fn tls_name<B>(target: &Target, request: &Request<B>) -> Option<String> {
 /// Sends a request until a member answers, or it cannot be sent again safely.
 async fn send(
     mut request: Request<RequestBody>,
-    target: &Target,
-    kept: Option<Kept>,
+    distribution: &Distribution,
+    asking: Asking<'_>,
     name: Option<&str>,
     handshake: Option<&Handshake>,
     exchange: &mut Exchange,
 ) -> Result<Sent, Failure> {
     let core = &exchange.client.core.clone();
-    let settings = &target.model.settings;
+    let settings = &distribution.settings;
     let own_limit = settings.web_socket.handshake_timeout.filter(|_| exchange.websocket);
     let limit = own_limit.unwrap_or(settings.request_timeout);
-    let most_tunnels = settings.web_socket.tunnels.per_member.filter(|_| exchange.websocket);
+    let most_tunnels = asking.most_tunnels;
     // Members that did not take the connection.
     let mut tried: Vec<Arc<Member>> = Vec::new();
     let mut failure = Failure::NoLiveMember;
     let mut fresh = false;
     for _ in 0..ATTEMPTS {
-        let Some(candidate) = choose(target, core, &tried, kept, most_tunnels).await else {
-            let is_full = most_tunnels.is_some() && tried.is_empty() && target.is_up();
+        let asking = Asking { tried: &tried, ..asking };
+        let Some(candidate) = choose(distribution, core, &asking).await else {
+            let is_full = most_tunnels.is_some() && tried.is_empty() && distribution.is_up();
             return Err(if is_full { Failure::TooManyTunnels } else { failure });
         };
         let member = &candidate.member;
@@ -250,7 +260,7 @@ async fn send(
             continue;
         }
         exchange.chose(member);
-        set_host(&mut request, target, member, exchange);
+        set_host(&mut request, distribution, member, exchange);
         let name = member.name(name.or(member.fqdn.as_deref()));
         let obtained = match handshake {
             None => obtain(member, core, name, fresh).await.map(Carrier::Http1),
@@ -262,9 +272,15 @@ async fn send(
                 member.carrier(core, name, version, handshake.has_key()).await
             }
         };
+        let report = |failed| {
+            if let Some(rules) = &settings.outlier_ejection {
+                candidate.health.report(failed, rules);
+            }
+        };
         let carrier = match obtained {
             Ok(carrier) => carrier,
             Err(error) => {
+                report(true);
                 failure = Failure::from(&error);
                 tried.push(member.clone());
                 continue;
@@ -281,6 +297,7 @@ async fn send(
                 request.body_mut().attach(&connection.ticket);
                 match connection.send(request, limit).await {
                     Ok(response) => {
+                        report(response.status().is_server_error());
                         return Ok(Sent { response: response.map(Inbound::Hyper), stream: None });
                     }
                     Err(lost) => lost,
@@ -293,6 +310,7 @@ async fn send(
                 };
                 match exchange.lease.insert(lease).send(request, scheme, limit).await {
                     Ok((response, stream)) => {
+                        report(response.status().is_server_error());
                         let response = response.map(Inbound::Http2);
                         return Ok(Sent { response, stream: Some(stream) });
                     }
@@ -313,6 +331,11 @@ async fn send(
             _ => None,
         };
         let Some(again) = again else {
+            // Neither the client's fault, nor ours, nor that of a connection that was just closed.
+            report(matches!(
+                failure,
+                Failure::MemberTimedOut | Failure::BadResponse | Failure::MemberClosed
+            ));
             return Err(failure);
         };
         member.series.retried(core.id);
@@ -338,17 +361,15 @@ async fn obtain(
 /// The member to ask. Waits a while if it would be another one as soon as members are probed for
 /// the first time: there is none yet, or not the one that the client is to stay with.
 async fn choose(
-    target: &Target,
+    distribution: &Distribution,
     core: &Core,
-    tried: &[Arc<Member>],
-    kept: Option<Kept>,
-    most_tunnels: Option<NonZeroU32>,
+    asking: &Asking<'_>,
 ) -> Option<Candidate> {
     let choice = || {
-        let candidate = target.pick(core.id, tried, kept, most_tunnels);
+        let candidate = distribution.pick(asking);
         let waits = match candidate {
-            Some(_) => target.awaits_probe_of(kept),
-            None => target.awaits_probe(),
+            Some(_) => distribution.awaits_probe_of(asking.kept),
+            None => distribution.awaits_probe(),
         };
         (candidate.cloned(), waits)
     };
@@ -370,13 +391,13 @@ async fn choose(
 
 fn set_host(
     request: &mut Request<RequestBody>,
-    target: &Target,
+    distribution: &Distribution,
     member: &Member,
     exchange: &mut Exchange,
 ) {
-    let own = match &target.model.settings.host {
+    let own = match &distribution.settings.host {
         HostOverride::Keep => None,
-        HostOverride::Fixed(_) => target.host.as_ref(),
+        HostOverride::Fixed(_) => distribution.host.as_ref(),
         HostOverride::FromMember => Some(&member.host),
     };
     match own {

@@ -82,7 +82,7 @@ fn make_origin_form(uri: &mut Uri) {
 
 /// The path that settings put in the place of the client's, if they do.
 fn override_path(route: &Route, uri: &Uri) -> Option<String> {
-    let own = route.target()?.model.settings.path.as_ref()?;
+    let own = route.settings()?.path.as_ref()?;
     own.apply(uri.path(), &route.patterns)
 }
 

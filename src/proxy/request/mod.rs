@@ -18,7 +18,7 @@ mod hop;
 mod normalize;
 mod redirect;
 pub(crate) mod respond;
-mod websocket;
+pub(crate) mod websocket;
 
 pub(crate) use exchange::{Details, End, Exchange, Held, Parts, Served};
 

@@ -69,6 +69,27 @@ fn new_key() -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="))
 }
 
+/// A key of ours, for a handshake that nobody asked for: a probe's.
+#[derive(Debug)]
+pub(crate) struct Proof(Handshake);
+
+impl Proof {
+    /// With a key that nobody foresees.
+    pub(crate) fn new() -> Self {
+        Self(Handshake { asked: Asked::Upgrade, key: Some(new_key()) })
+    }
+
+    /// What the member is to read.
+    pub(crate) fn key(&self) -> HeaderValue {
+        self.0.key.clone().unwrap_or(HeaderValue::from_static(""))
+    }
+
+    /// Whether the head of a 101 shows that it did.
+    pub(crate) fn is_given_by(&self, headers: &HeaderMap) -> bool {
+        self.0.judge(headers).is_ok()
+    }
+}
+
 /// Whether a handshake may go on, as far as the client has to be who and what it should. Of the
 /// subprotocols that it offers, those that are not allowed are taken out.
 pub(super) fn admit(headers: &mut HeaderMap, model: &WebSocket) -> Result<(), Failure> {

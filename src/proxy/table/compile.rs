@@ -6,13 +6,12 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use http::HeaderValue;
 use rustls_pki_types::ServerName;
 use tidegate_model::{
-    Bodies, Handling, HostOverride, Leaf, Listener, ObjectName, PathPattern, ProbeHost, Protocol,
-    Rank, Settings, Snapshot, TlsVersion,
+    Bodies, Handling, HostOverride, Leaf, Listener, MemberHttp, ObjectName, PathPattern, ProbeHost,
+    Protocol, Rank, Settings, Snapshot, TlsVersion,
 };
 
 use crate::core::Scope;
@@ -21,13 +20,12 @@ use crate::keys::Keys;
 use crate::lookup::{HostIndex, PathIndex};
 use crate::member::Member;
 use crate::metrics::{CertificateKey, CertificateSeries, Metrics, RuleKey};
-use crate::padded::per_core;
-use crate::table::affinity::Affinity;
 use crate::table::left::Changes;
 use crate::table::reuse::Connect;
+use crate::table::targets::Targets;
 use crate::table::{
-    Action, Candidate, ErrorPages, Frontend, Gate, Identities, MemberKey, Route, Rule, Table,
-    Target, Unit,
+    Action, Candidate, Distribution, ErrorPages, Frontend, Gate, Identities, MemberKey, Route,
+    Rule, Table, Target, Unit,
 };
 use crate::tls::{Backends, Entry, Order, Profile};
 
@@ -102,7 +100,8 @@ fn unit(
         let frontend = frontend(&name, source, model.bodies, old, &mut targets, compiler)?;
         frontends.push((slot, Arc::new(frontend)));
     }
-    Ok(Unit { name, model: model.clone(), frontends, targets: targets.all })
+    let (targets, spreads) = targets.finish();
+    Ok(Unit { name, model: model.clone(), frontends, targets, spreads })
 }
 
 fn frontend(
@@ -219,13 +218,17 @@ fn rule(
     let error_pages = listener.error_pages.as_ref().map(|pages| Arc::new(ErrorPages::of(pages)));
     let mut route = |name: &str, handling: &Handling, patterns: &[PathPattern]| {
         let action = match &handling.leaf {
-            Leaf::Forward(target) => Action::Forward(targets.get(gateway, target, compiler)?),
+            Leaf::Forward(target) => Action::Forward(targets.one(gateway, target, compiler)?),
+            Leaf::Distribute(spread) => {
+                Action::Forward(targets.several(gateway, spread, compiler)?)
+            }
             Leaf::Redirect(redirect) => Action::Redirect(redirect.clone()),
             Leaf::Refuse => Action::Refuse,
             Leaf::NotFound => Action::NotFound,
         };
         let names = match &handling.leaf {
             Leaf::Forward(target) => (target.pool.name.clone(), target.settings.name.clone()),
+            Leaf::Distribute(spread) => (spread.name().into(), spread.settings().name.clone()),
             Leaf::Redirect(_) | Leaf::Refuse | Leaf::NotFound => Default::default(),
         };
         let series = compiler.metrics.rule(RuleKey {
@@ -251,51 +254,8 @@ fn rule(
     Ok(Rule { listener: listener.clone(), default, paths, index, scope, gate })
 }
 
-/// Names of a target: pool, settings.
-type TargetKey = (Box<str>, Box<str>);
-
-/// The targets of the gateway in the making, and those of the one before.
-struct Targets<'a> {
-    before: HashMap<TargetKey, &'a Arc<Target>>,
-    made: HashMap<TargetKey, Arc<Target>>,
-    all: Vec<Arc<Target>>,
-}
-
-fn key_of(model: &tidegate_model::Target) -> TargetKey {
-    (model.pool.name.clone(), model.settings.name.clone())
-}
-
-impl<'a> Targets<'a> {
-    fn new(before: Option<&'a Unit>) -> Self {
-        let targets = before.into_iter().flat_map(|unit| &unit.targets);
-        let before = targets.map(|target| (key_of(&target.model), target)).collect();
-        Self { before, made: HashMap::new(), all: Vec::new() }
-    }
-
-    fn get(
-        &mut self,
-        gateway: &Arc<ObjectName>,
-        model: &Arc<tidegate_model::Target>,
-        compiler: &mut Compiler<'_>,
-    ) -> Result<Arc<Target>, rustls::Error> {
-        let key = key_of(model);
-        if let Some(made) = self.made.get(&key) {
-            return Ok(made.clone());
-        }
-        let before = self.before.get(&key).copied();
-        let target = match before {
-            Some(before) if Arc::ptr_eq(&before.model, model) || before.model == *model => {
-                before.clone()
-            }
-            _ => Arc::new(target(gateway, model, before, compiler)?),
-        };
-        self.all.push(target.clone());
-        self.made.insert(key, target.clone());
-        Ok(target)
-    }
-}
-
-fn target(
+/// A pool with its settings, and its members as they were before.
+pub(super) fn target(
     gateway: &Arc<ObjectName>,
     model: &Arc<tidegate_model::Target>,
     before: Option<&Arc<Target>>,
@@ -309,7 +269,7 @@ fn target(
     };
     let healths: HashMap<u64, &Arc<Health>> = before
         .iter()
-        .flat_map(|target| target.candidates.iter())
+        .flat_map(|target| target.candidates())
         .map(|candidate| (candidate.member.scope.id(), &candidate.health))
         .collect();
     let label = format!("{gateway}/{}/{}", model.pool.name, settings.name);
@@ -345,30 +305,22 @@ fn target(
             None => Health::new(spec, label.clone()),
         };
         found.series.set_health(&health);
-        candidates.push(Candidate { member: found, health, state: member.state });
+        candidates.push(Candidate::new(found, health, member.state));
     }
-    let host = match &settings.host {
-        HostOverride::Fixed(name) => HeaderValue::try_from(name.as_str()).ok(),
-        HostOverride::Keep | HostOverride::FromMember => None,
-    };
-    let affinity = settings.affinity.clone().map(|cookie| {
-        let members = candidates.iter().map(|candidate| candidate.member.address).collect();
-        let before = before.and_then(|before| before.affinity.as_ref());
-        Affinity::new(&compiler.keys.affinity, gateway, cookie, members, before)
-    });
-    Ok(Target {
-        gateway: gateway.clone(),
-        model: model.clone(),
-        host,
-        affinity,
-        candidates: candidates.into(),
-        rounds: per_core(compiler.cores, || AtomicUsize::new(0)),
-    })
+    let before = before.map(|before| &*before.distribution);
+    let keys = &compiler.keys.affinity;
+    let affinity = Distribution::affinity_of(settings, gateway, keys, &candidates, before);
+    let (settings, algorithm, candidates) =
+        (settings.clone(), settings.distribution, candidates.into());
+    let distribution = Distribution::new(settings, algorithm, candidates, affinity, compiler.cores);
+    let (gateway, model) = (gateway.clone(), model.clone());
+    Ok(Target { gateway, model, distribution: Arc::new(distribution) })
 }
 
 fn same_probe(a: &ProbeSpec, b: &ProbeSpec) -> bool {
     a.address == b.address
         && a.host == b.host
+        && a.http2 == b.http2
         && a.probe == b.probe
         && match (&a.tls, &b.tls) {
             (None, None) => true,
@@ -405,5 +357,6 @@ fn probe_spec(
         ServerName::try_from(name.to_owned()).unwrap_or_else(|_| ServerName::from(member.ip()));
     let address = SocketAddr::new(member.ip(), probe.port.unwrap_or(member.port()));
     let host = HeaderValue::try_from(host).unwrap_or(HeaderValue::from_static("127.0.0.1"));
-    ProbeSpec { address, tls: tls.map(|config| (config, name)), host, probe }
+    let http2 = settings.http_version == MemberHttp::Http2;
+    ProbeSpec { address, tls: tls.map(|config| (config, name)), host, http2, probe }
 }

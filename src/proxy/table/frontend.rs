@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use tidegate_model::{Bodies, Listener, ObjectName, PathPattern, Protocol, Redirect};
+use tidegate_model::{Bodies, Listener, ObjectName, PathPattern, Protocol, Redirect, Settings};
 
 use crate::core::Scope;
 use crate::lookup::{HostIndex, PathIndex};
 use crate::metrics::{CertificateSeries, RuleSeries};
-use crate::table::{ErrorPages, Target};
+use crate::table::{Distribution, ErrorPages, Target};
 use crate::tls::{ClientAuth, Profile};
 
 /// One address and what is served on it.
@@ -99,18 +99,32 @@ pub(crate) struct Route {
 /// What a route does with a request.
 #[derive(Debug)]
 pub(crate) enum Action {
-    Forward(Arc<Target>),
+    Forward(Forward),
     Redirect(Arc<Redirect>),
     Refuse,
     NotFound,
 }
 
+/// Where requests are forwarded to.
+#[derive(Clone, Debug)]
+pub(crate) struct Forward {
+    /// What a member is chosen from.
+    pub(crate) distribution: Arc<Distribution>,
+    /// The pools that this spreads over: mostly one.
+    pub(crate) targets: Arc<[Arc<Target>]>,
+}
+
 impl Route {
     /// Where requests are forwarded to, if they are.
-    pub(crate) fn target(&self) -> Option<&Arc<Target>> {
+    pub(crate) fn forward(&self) -> Option<&Forward> {
         match &self.action {
-            Action::Forward(target) => Some(target),
+            Action::Forward(forward) => Some(forward),
             Action::Redirect(_) | Action::Refuse | Action::NotFound => None,
         }
+    }
+
+    /// How members are spoken to that requests are forwarded to.
+    pub(crate) fn settings(&self) -> Option<&Arc<Settings>> {
+        Some(&self.forward()?.distribution.settings)
     }
 }

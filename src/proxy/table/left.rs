@@ -16,7 +16,7 @@ use tidegate_model::ObjectName;
 use crate::core::Scope;
 use crate::health::Health;
 use crate::member::Member;
-use crate::table::{Identities, Unit};
+use crate::table::{Identities, Target, Unit};
 
 /// What a swap does to listeners and members.
 #[derive(Default)]
@@ -31,6 +31,8 @@ pub(crate) struct Changes {
     pub(crate) terminating: Vec<(Arc<Scope>, bool)>,
     /// What is probed of each gateway from now on.
     pub(crate) probed: Vec<(Arc<ObjectName>, Vec<Arc<Health>>)>,
+    /// Pools whose members the health of one may depend on.
+    pub(crate) grouped: Vec<Arc<Target>>,
 }
 
 /// A gateway before and after.
@@ -58,8 +60,8 @@ impl Changes {
         let mut served = HashSet::new();
         let mut probed = Vec::new();
         for rule in after.into_iter().flat_map(Unit::rules) {
-            let drains = rule.routes().filter_map(|route| route.target());
-            let longest = drains.map(|target| target.model.settings.drain_timeout).max();
+            let settings = rule.routes().filter_map(|route| route.settings());
+            let longest = settings.map(|settings| settings.drain_timeout).max();
             rule.scope.set_drain(longest.unwrap_or_default());
             served.insert(rule.scope.id());
             self.stay.push(rule.scope.clone());
@@ -73,6 +75,7 @@ impl Changes {
             probed.push(candidate.health.clone());
         }
         self.probed.push((gateway.clone(), probed));
+        self.grouped.extend(after.into_iter().flat_map(|unit| unit.targets.iter().cloned()));
 
         let mut judge = |scope: &Arc<Scope>, is_known: bool| {
             if is_known {

@@ -6,19 +6,22 @@
 //! and lets go of it, so that a long request never keeps an old table alive.
 
 mod affinity;
+mod choice;
 mod compile;
+mod distribution;
 mod error_pages;
 mod frontend;
 mod left;
 mod reuse;
 mod target;
+mod targets;
 
-pub(crate) use affinity::Kept;
 pub(crate) use compile::{Compiled, Compiler, compile};
+pub(crate) use distribution::{Asking, Candidate, Distribution};
 pub(crate) use error_pages::ErrorPages;
-pub(crate) use frontend::{Action, Frontend, Gate, Route, Rule};
+pub(crate) use frontend::{Action, Forward, Frontend, Gate, Route, Rule};
 pub(crate) use reuse::{Identities, MemberKey};
-pub(crate) use target::{Candidate, Target};
+pub(crate) use target::Target;
 
 use std::sync::Arc;
 
@@ -44,6 +47,15 @@ pub(crate) struct Unit {
     pub(crate) frontends: Vec<(usize, Arc<Frontend>)>,
     /// Every pool with the settings it is used with.
     pub(crate) targets: Vec<Arc<Target>>,
+    /// What spreads over several of them.
+    pub(crate) spreads: Vec<Spread>,
+}
+
+/// A distribution over several pools, and what it was made from.
+#[derive(Clone, Debug)]
+pub(crate) struct Spread {
+    pub(crate) model: Arc<tidegate_model::Distribution>,
+    pub(crate) forward: Forward,
 }
 
 impl Unit {
@@ -54,7 +66,7 @@ impl Unit {
 
     /// Its members, with the targets that they are used by.
     pub(crate) fn candidates(&self) -> impl Iterator<Item = (&Arc<Target>, &Candidate)> {
-        self.targets.iter().flat_map(|t| t.candidates.iter().map(move |candidate| (t, candidate)))
+        self.targets.iter().flat_map(|t| t.candidates().iter().map(move |c| (t, c)))
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tidegate_model::{
     Action, Bodies, Frontend, Gateway, HostOverride, Leaf, Listener, LoadDistribution, Member,
-    MemberState, ObjectName, Pool, Probe, Protocol, Rule, Settings, Snapshot, Target,
+    MemberHttp, MemberState, ObjectName, Pool, Probe, Protocol, Rule, Settings, Snapshot, Target,
 };
 use tidegate_proxy::{Handle, HealthState, Proxy, Timeouts};
 
@@ -73,6 +73,10 @@ fn start(member: SocketAddr, timeouts: Timeouts) -> (Handle, SocketAddr) {
         path: None,
         affinity: None,
         distribution: LoadDistribution::default(),
+        http_version: MemberHttp::default(),
+        dedicated_connections: false,
+        outlier_ejection: None,
+        slow_start: None,
         web_socket: Arc::default(),
         probe: Probe::default(),
     };

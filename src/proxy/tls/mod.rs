@@ -85,6 +85,17 @@ impl Asked {
     }
 }
 
+/// The same towards members, with HTTP/2 offered first, or alone.
+pub(crate) fn offering_http2(
+    config: &rustls::ClientConfig,
+    alone: bool,
+) -> Arc<rustls::ClientConfig> {
+    let mut offering = config.clone();
+    offering.alpn_protocols.insert(0, b"h2".to_vec());
+    offering.alpn_protocols.truncate(if alone { 1 } else { 2 });
+    Arc::new(offering)
+}
+
 /// The one cryptography of the process.
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: std::sync::OnceLock<Arc<CryptoProvider>> = std::sync::OnceLock::new();

@@ -133,7 +133,7 @@ impl Exchange {
     fn into_tunnel(self, status: u16) -> Option<(Record, Arc<Scope>)> {
         let parts = self.into_parts()?;
         let (route, listener) = (parts.route.clone(), parts.route.scope.clone());
-        let model = route.target()?.model.settings.web_socket.clone();
+        let model = route.settings()?.web_socket.clone();
         let (gateway, series) = (route.gateway.clone(), route.series.clone());
         Some((Record::new(parts, gateway, series, model, status), listener))
     }

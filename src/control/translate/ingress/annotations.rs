@@ -174,6 +174,7 @@ impl<'a> Reader<'a> {
             timeout: timeout.unwrap_or(probe.timeout),
             unhealthy_threshold: threshold.unwrap_or(probe.unhealthy_threshold),
             matching: matching.unwrap_or(probe.matching),
+            min_servers: 0,
         })
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tidegate_model::{
-    BackendTls, CookieName, HostOverride, Hostname, Leaf, LoadDistribution, ObjectName, Pool,
-    Probe, ProbeHost, ProbeKind, Settings, Target, Trust,
+    BackendTls, CookieName, HostOverride, Hostname, Leaf, LoadDistribution, MemberHttp, ObjectName,
+    Pool, Probe, ProbeHost, ProbeKind, Settings, Target, Trust,
 };
 
 use crate::resources::{Ingress, IngressBackend, Resources, Service};
@@ -220,6 +220,10 @@ fn settings(source: &Source<'_>, key: &ServicePort, host: Option<&Hostname>) -> 
         host: own_host.map_or(HostOverride::Keep, |name| HostOverride::Fixed(name.clone())),
         path: annotations.backend_path.clone(),
         distribution: LoadDistribution::default(),
+        http_version: MemberHttp::default(),
+        dedicated_connections: false,
+        outlier_ejection: None,
+        slow_start: None,
         web_socket: Arc::default(),
         affinity: annotations.affinity.map(|affinity| match affinity.distinct {
             true => distinct_cookie(&key.0),
