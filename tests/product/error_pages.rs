@@ -19,6 +19,7 @@ kind: ApplicationGateway
 metadata: {name: g}
 spec:
   frontendPorts: [{name: http, port: HTTP}, {name: https, port: TLS}]
+  globalConfiguration: {maxRequestBodySizeInKb: 1}
   sslCertificates: [{name: app, secretName: app}]
   customErrorConfigurations: [PAGES]
   httpListeners:
@@ -39,6 +40,7 @@ data:
   '404.html': '<h1>not found</h1>'
   '400.html': '<h1>bad</h1>'
   '405.html': '<h1>no such method</h1>'
+  '413.html': '<h1>too much</h1>'
   '502.html': '<h1>away</h1>'
   own.html: '<h1>own</h1>'
 ---
@@ -87,7 +89,7 @@ async fn problems(gateway: &Gateway) -> String {
 #[tokio::test]
 async fn answers_of_the_gateway_have_the_page_that_goes_with_them() {
     let plan = Plan::to(([127, 0, 0, 1], 9).into());
-    let pages = [400, 404, 405, 502].map(|status| from_map(status, &format!("{status}.html")));
+    let pages = [400, 404, 405, 413, 502].map(|status| from_map(status, &format!("{status}.html")));
     let text = yaml(&plan, &pages, &[from_map(502, "own.html")]);
     let gateway = Gateway::start_yaml(plan, &text).await;
     for (method, host, status, page) in [
@@ -103,6 +105,10 @@ async fn answers_of_the_gateway_have_the_page_that_goes_with_them() {
         let expected = (status, "text/html; charset=utf-8".to_owned(), page.unwrap().to_owned());
         assert_eq!(shown(&answer), expected, "{method} {host}");
     }
+    let request = Request::post("/").header("host", "web.example");
+    let request = request.body(Full::<Bytes>::from(vec![b'x'; 2000])).unwrap();
+    let answer = peers::send(gateway.http(), request).await.unwrap();
+    assert_eq!((answer.status, &*answer.body), (413, &b"<h1>too much</h1>"[..]));
     let answer = ask(&gateway, "HEAD", "web.example", "/").await;
     assert_eq!(answer.headers["content-length"], "13");
     assert!(answer.status == 502 && answer.body.is_empty());

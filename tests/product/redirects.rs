@@ -80,4 +80,16 @@ async fn clients_are_sent_where_the_configuration_says() {
         assert_eq!(answer.status(), 307);
         assert_eq!(location, "https://away.example/base/away/x?k=v&q#top", "{method}");
     }
+
+    let quic = crate::quic::endpoint(&gateway.plan.certificate.0);
+    let quic = quic.connect(address, "localhost").unwrap().await.unwrap();
+    let (mut driver, mut sender) = h3::client::new(h3_quinn::Connection::new(quic)).await.unwrap();
+    tokio::spawn(async move { std::future::poll_fn(|cx| driver.poll_close(cx)).await });
+    let request = Request::get("https://localhost/away/x?q").body(()).unwrap();
+    let mut stream = sender.send_request(request).await.unwrap();
+    stream.finish().await.unwrap();
+    let answer = stream.recv_response().await.unwrap();
+    let location = answer.headers()["location"].to_str().unwrap();
+    assert_eq!(answer.status(), 307);
+    assert_eq!(location, "https://away.example/base/away/x?k=v&q#top");
 }

@@ -19,6 +19,7 @@ metadata: {name: g}
 spec:
   frontendPorts: [{name: http, port: HTTP}, {name: https, port: TLS}]
   sslCertificates: [{name: app, secretName: app}]
+  globalConfiguration: {maxRequestBodySizeInKb: 1}
   httpListeners:
   - {name: empty, frontendPort: http, protocol: Http, hostName: empty.example}
   - {name: down, frontendPort: http, protocol: Http, hostName: down.example}
@@ -101,6 +102,12 @@ const CASES: &[(&str, u16, &str)] = &[
     ),
     ("GET PATH HTTP/1.1\r\nHost: unknown.example\r\n\r\n", 404, "ERRORINFO_INVALID_HOST"),
     ("TRACE PATH HTTP/1.1\r\nHost: odd.example\r\n\r\n", 405, "ERRORINFO_INVALID_METHOD"),
+    ("CONNECT odd.example:80 HTTP/1.1\r\nHost: odd.example\r\n\r\n", 405, ""),
+    (
+        "POST PATH HTTP/1.1\r\nHost: odd.example\r\nContent-Length: 2000\r\n\r\n",
+        413,
+        "ERRORINFO_BODY_TOO_LARGE",
+    ),
     ("GET PATH HTTP/1.1\r\nHost: empty.example\r\n\r\n", 502, "ERRORINFO_UPSTREAM_NO_LIVE"),
     ("GET PATH HTTP/1.1\r\nHost: down.example\r\n\r\n", 502, "ERRORINFO_UPSTREAM_NO_LIVE"),
     ("GET PATH HTTP/1.1\r\nHost: refused.example\r\n\r\n", 502, "ERRORINFO_UPSTREAM_NO_LIVE"),

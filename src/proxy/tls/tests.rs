@@ -114,6 +114,23 @@ fn the_name_asked_for_chooses_the_certificate() {
     }
 }
 
+/// As requests go: by the order of rules, or the narrowest first if that is asked for.
+#[test]
+fn of_several_wildcards_the_one_that_takes_requests_is_shown() {
+    let shown = |precedence| {
+        let hosts = ["*.example", "*.a.example"].map(|host| HostPattern::new(host).unwrap());
+        let shown = hosts.map(|host| super::resolver::Shown {
+            hosts: vec![host],
+            keys: Vec::new(),
+            only_by_name: false,
+        });
+        let order = Order { places: vec![0, 1], precedence };
+        super::resolver::Resolver::new(shown.into(), &order).place(Some("b.a.example"))
+    };
+    assert_eq!(shown(HostPrecedence::Priority), Some(0));
+    assert_eq!(shown(HostPrecedence::MostSpecific), Some(1));
+}
+
 #[test]
 fn of_several_certificates_the_one_for_the_name_is_shown() {
     let (a, b) = (make("a.example"), make("b.example"));
