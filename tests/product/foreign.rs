@@ -347,3 +347,110 @@ async fn chromium_chats_on_the_demo_page_over_http_and_https() {
     assert!(Command::new("kill").args(["-INT", &pid]).status().await.unwrap().success());
     assert_eq!(demo.wait().await.unwrap().code(), Some(0));
 }
+
+/// What a gateway in front of a gRPC server is told of it.
+fn grpc_plan(member: SocketAddr, tls: Option<&str>) -> Plan {
+    Plan::to(member).with(|plan| {
+        plan.probe = ", grpc: {service: tidegate.Echo}".into();
+        plan.settings = ", backendHttpVersion: Http2".into();
+        if let Some(certificate) = tls {
+            let secret = serde_json::json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "members"},
+                "stringData": {"ca.crt": certificate},
+            });
+            plan.documents = secret.to_string();
+            plan.settings += ", protocol: Https, hostName: member.example, \
+                trustedRootCertificates: [members]";
+        }
+    })
+}
+
+#[tokio::test]
+async fn grpc_works_end_to_end_over_plain_and_tls() {
+    install().await;
+    let certificate = peers::certificate(&["member.example"]);
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = (folder.path().join("cert"), folder.path().join("key"));
+    std::fs::write(&cert, &certificate.0).unwrap();
+    std::fs::write(&key, &certificate.1).unwrap();
+    let files = ["--cert", cert.to_str().unwrap(), "--key", key.to_str().unwrap()];
+    for (arguments, tls) in [(&[][..], None), (&files, Some(&*certificate.0))] {
+        let (_server, address) = server_with("clients/grpc-server.py", arguments).await;
+        let gateway = Gateway::start(grpc_plan(address, tls)).await;
+        let shown = folder.path().join("gateway");
+        std::fs::write(&shown, &gateway.plan.certificate.0).unwrap();
+        let https = gateway.https().to_string();
+        run(command("clients/grpc-client.py", &[&https, "--cert", shown.to_str().unwrap()])).await;
+    }
+}
+
+#[tokio::test]
+async fn no_call_is_lost_when_a_grpc_server_tells_its_connections_to_go() {
+    let (_server, address) = server_with("clients/grpc-server.py", &["--max-age", "300"]).await;
+    let gateway = Gateway::start(grpc_plan(address, None)).await;
+    let shown = gateway.path("certificate");
+    std::fs::write(&shown, &gateway.plan.certificate.0).unwrap();
+    let https = gateway.https().to_string();
+    let arguments = [&*https, "--cert", shown.to_str().unwrap(), "--check", "goaway"];
+    run(command("clients/grpc-client.py", &arguments)).await;
+}
+
+#[tokio::test]
+async fn a_grpc_server_says_by_itself_whether_it_is_well() {
+    let (_server, address) = server("clients/grpc-server.py").await;
+    for (service, state, detail) in [
+        ("{}", "Up", "SERVING in "),
+        ("{service: tidegate.Echo}", "Up", "SERVING in "),
+        ("{service: down}", "Down", "NOT_SERVING"),
+        ("{service: nobody}", "Down", "grpc-status 5 unknown service"),
+    ] {
+        let plan = grpc_plan(address, None).with(|plan| plan.probe = format!(", grpc: {service}"));
+        let gateway = Gateway::start_with(plan, &[]).await;
+        until(&format!("{service} is {state}"), async || gateway.members().await == [state]).await;
+        let status = gateway.status().await;
+        let said = status["targets"][0]["members"][0]["health"]["detail"].as_str().unwrap();
+        assert!(said.starts_with(detail), "{service}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn chromium_stays_with_the_member_that_its_cookie_names() {
+    install().await;
+    const PAGE: &str = "<!doctype html><body><script>(async () => {
+        const who = [];
+        for (let n = 0; n < 20; n++) who.push(await (await fetch('/who', {cache: 'no-store'})).text());
+        document.body.textContent = `who: ${who.join('')}.`;
+    })()</script>";
+    let member = async |name: &'static str| {
+        let answer = move |head: http::request::Parts, _| {
+            let is_page = head.uri == "/";
+            let mut response = Response::new(Full::from(if is_page { PAGE } else { name }));
+            let kind = if is_page { "text/html" } else { "text/plain" };
+            response.headers_mut().insert("content-type", kind.parse().unwrap());
+            response
+        };
+        peers::serve(answer).await
+    };
+    let members = vec![member("a").await, member("b").await];
+    let plan = Plan::to(members[0]).with(|plan| plan.members = members);
+    for (settings, stays) in [(", cookieBasedAffinity: Enabled", true), ("", false)] {
+        let gateway = Gateway::start(plan.clone().with(|p| p.settings = settings.into())).await;
+        for url in [format!("http://{}/", gateway.http()), format!("https://{}/", gateway.https())]
+        {
+            let profile = tempfile::tempdir().unwrap();
+            let mut chromium = Command::new("chromium");
+            chromium.args(["--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"]);
+            chromium.args(["--ignore-certificate-errors", "--virtual-time-budget=20000"]);
+            chromium.arg(format!("--user-data-dir={}", profile.path().display()));
+            let page = run({
+                chromium.arg(&url);
+                chromium
+            })
+            .await;
+            let who = page.split("who: ").nth(1).and_then(|rest| rest.split('.').next());
+            let who = who.unwrap_or_else(|| panic!("{url}: {page}"));
+            let same = who == "a".repeat(20) || who == "b".repeat(20);
+            assert_eq!(same, stays, "{url} {settings}: {who}");
+        }
+    }
+}

@@ -309,6 +309,7 @@ pub enum CookieBasedAffinity {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-kubernetes-validations" = [
     {"rule": "!(has(self.hostName) && has(self.pickHostNameFromBackendAddress) && self.pickHostNameFromBackendAddress)", "message": "hostName and pickHostNameFromBackendAddress exclude each other"},
+    {"rule": "!(has(self.dedicatedBackendConnection) && self.dedicatedBackendConnection && has(self.backendHttpVersion) && self.backendHttpVersion == 'Http2')", "message": "dedicatedBackendConnection needs backendHttpVersion Http1"},
 ]))]
 pub struct BackendHttpSettings {
     /// Their name, which rules refer to.
@@ -392,13 +393,33 @@ pub struct BackendHttpSettings {
     /// and to be valid today. It is not safe without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validate_cert_chain_and_expiry: Option<bool>,
-    /// Not supported yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dedicated_backend_connection: Option<Later>,
+    /// Each connection of a client has connections to members of its own, which nobody else uses and
+    /// which end with it: for members that know a client by its connection (NTLM, Negotiate).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dedicated_backend_connection: bool,
+    /// Which version of HTTP requests are sent to members with. WebSocket handshakes have a choice
+    /// of their own.
+    #[serde(default, skip_serializing_if = "is_http1")]
+    pub backend_http_version: BackendHttpVersion,
 }
 
 fn twenty() -> i32 {
     20
+}
+
+/// Which version of HTTP requests are sent to members with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BackendHttpVersion {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2, as gRPC needs it: by ALPN to Https members; to Http members without an upgrade (prior
+    /// knowledge).
+    Http2,
+}
+
+fn is_http1(version: &BackendHttpVersion) -> bool {
+    *version == BackendHttpVersion::Http1
 }
 
 /// How long connections to members that left the pool may live on.

@@ -16,9 +16,9 @@ mod web_socket;
 
 pub use application_gateway::{
     ApplicationGateway, ApplicationGatewaySpec, BackendAddress, BackendAddressPool,
-    BackendHttpSettings, CertificateRef, ConnectionDraining, CookieBasedAffinity,
-    FrontendIpConfiguration, FrontendPort, HostPrecedence, HttpListener, Later, Probe, ProbeMatch,
-    Protocol, RequestRoutingRule, RuleType, ServiceRef,
+    BackendHttpSettings, BackendHttpVersion, CertificateRef, ConnectionDraining,
+    CookieBasedAffinity, FrontendIpConfiguration, FrontendPort, HostPrecedence, HttpListener,
+    Later, Probe, ProbeMatch, Protocol, RequestRoutingRule, RuleType, ServiceRef,
 };
 pub use error_page::{ConfigMapKey, CustomErrorConfiguration};
 pub use global::GlobalConfiguration;

@@ -24,7 +24,6 @@ const ALL: &[(&str, &str, Unsupported)] = &[
     ("", "webApplicationFirewallConfiguration", Warns),
     ("", "firewallPolicy", Warns),
     ("httpListeners", "firewallPolicy", Refuses),
-    ("backendHttpSettingsCollection", "dedicatedBackendConnection", Refuses),
 ];
 
 /// A part of a gateway that has no meaning yet.

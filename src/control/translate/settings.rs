@@ -11,7 +11,7 @@ use tidegate_model::{
     PathOverride, Probe, Settings, WebSocket,
 };
 
-use crate::api::{BackendHttpSettings, CookieBasedAffinity};
+use crate::api::{BackendHttpSettings, BackendHttpVersion, CookieBasedAffinity};
 use crate::translate::backend_tls::backend_tls;
 use crate::translate::distribution::algorithm;
 use crate::translate::findings::Findings;
@@ -60,6 +60,7 @@ pub(super) fn settings(
         }
     };
     let ejection = outlier_ejection(source, &path, findings);
+    let http_version = http_version(source, &path, findings);
     let slow_start = slow_start(source, distribution, &path, findings);
     let settings = Settings {
         name: source.name.as_str().into(),
@@ -71,8 +72,8 @@ pub(super) fn settings(
         path: own_path?,
         affinity: affinity?,
         distribution,
-        http_version: MemberHttp::Http1,
-        dedicated_connections: false,
+        http_version: http_version?,
+        dedicated_connections: source.dedicated_backend_connection,
         outlier_ejection: ejection?,
         slow_start: slow_start?,
         web_socket: Arc::new(web_socket?),
@@ -180,6 +181,23 @@ fn outlier_ejection(
         time: seconds(time?),
         max_percent: u8::try_from(percent?).ok()?,
     }))
+}
+
+/// Which version requests are sent with.
+fn http_version(
+    source: &BackendHttpSettings,
+    path: &str,
+    findings: &mut Findings,
+) -> Option<MemberHttp> {
+    match source.backend_http_version {
+        BackendHttpVersion::Http1 => Some(MemberHttp::Http1),
+        BackendHttpVersion::Http2 if source.dedicated_backend_connection => {
+            let why = "it needs backendHttpVersion: Http1: requests over HTTP/2 share connections";
+            findings.refuse(format!("{path}.dedicatedBackendConnection"), why);
+            None
+        }
+        BackendHttpVersion::Http2 => Some(MemberHttp::Http2),
+    }
 }
 
 fn slow_start(

@@ -499,6 +499,14 @@ fn what_settings_and_probes_say_of_members_is_judged() {
             false,
             "[0].outlierEjection.maxEjectedPercent: 101 is not within 1 to 100",
         ),
+        ("dedicatedBackendConnection: true", "", true, ""),
+        ("backendHttpVersion: Http2", "", true, ""),
+        (
+            "backendHttpVersion: Http2, dedicatedBackendConnection: true",
+            "",
+            false,
+            "[0].dedicatedBackendConnection: it needs backendHttpVersion: Http1",
+        ),
         ("slowStartInSec: 10", "", true, ""),
         ("slowStartInSec: 0", "", false, "[0].slowStartInSec: 0 is not within 1 to 3600"),
         (

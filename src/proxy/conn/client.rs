@@ -10,6 +10,7 @@ use rustls_pki_types::UnixTime;
 use crate::access_log::TlsInfo;
 use crate::conn::ticket::Ticket;
 use crate::core::Core;
+use crate::member::Own;
 use crate::tls::{Agreed, Asked, ClientAuth, ClientCertificate, Verification};
 
 /// What is spoken on a client's connection.
@@ -54,6 +55,8 @@ pub(crate) struct Client {
     version: Version,
     /// Where HTTP/3 is spoken as well, for clients that do not speak it yet (RFC 7838).
     pub(crate) alt_svc: Option<HeaderValue>,
+    /// Connections to members that nobody else uses.
+    pub(crate) own: Own,
     /// Requests in progress; more than one over HTTP/2 and HTTP/3 only.
     serving: AtomicU32,
 }
@@ -91,6 +94,7 @@ impl Client {
             ticket,
             version,
             alt_svc,
+            own: Own::default(),
             serving,
         }
     }

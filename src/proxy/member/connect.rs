@@ -29,7 +29,7 @@ pub(crate) enum ConnectError {
     Tls(io::Error),
     #[error("no connection within the limit")]
     TimedOut,
-    #[error("the member takes no WebSocket handshakes over HTTP/2")]
+    #[error("the member does not speak HTTP/2, or takes no WebSocket handshakes over it")]
     NoHttp2,
 }
 

@@ -36,8 +36,21 @@ pub(crate) struct Lost {
     pub(crate) unsent: Option<Request<RequestBody>>,
     /// Why the connection was ended, if it was by us.
     pub(crate) order: Order,
+    /// What else it was.
+    pub(crate) cause: Cause,
+}
+
+/// Why a request got no answer, unless we ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The connection was closed.
+    Closed,
     /// The member answered, but not in HTTP.
-    pub(crate) malformed: bool,
+    Malformed,
+    /// The member ended this request alone (RFC 9113 5.4.2).
+    Reset,
+    /// The client's body broke off.
+    Client,
 }
 
 impl Connection {
@@ -75,7 +88,11 @@ impl Connection {
         outcome.map_err(|mut error| Lost {
             unsent: error.take_message(),
             order: self.ticket.order(),
-            malformed: error.error().is_parse(),
+            cause: match error.error() {
+                error if error.is_parse() => Cause::Malformed,
+                error if error.is_user() => Cause::Client,
+                _ => Cause::Closed,
+            },
         })
     }
 }

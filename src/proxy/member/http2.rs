@@ -1,11 +1,13 @@
-//! WebSocket handshakes over HTTP/2 to a member (RFC 8441).
+//! Connections of HTTP/2 to a member that tunnels share, or requests.
 //!
-//! Many tunnels share a connection, each as a stream with a window of its own, so that one that
-//! nobody reads holds back none of the others. Whether a member takes such handshakes is asked once:
-//! by ALPN, and by its settings frame. One that does not is spoken to in HTTP/1.1.
+//! Each tunnel or request is a stream with a window of its own, so that one that nobody reads holds
+//! back none of the others. Whether a member takes WebSocket handshakes over HTTP/2 (RFC 8441) is asked
+//! once: by ALPN, and by its settings frame. One that does not is spoken to in HTTP/1.1. Requests are
+//! sent so only if the settings say it, and then never in another way.
 
+use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -24,28 +26,36 @@ use crate::conn::io::{Io, Multiplexed};
 use crate::conn::ticket::{Order, Ticket};
 use crate::core::{Core, Owner};
 use crate::member::connect::{ConnectError, Name, Wire};
-use crate::member::connection::{Connection, Lost};
+use crate::member::connection::{Cause, Connection, Lost};
 use crate::member::{Member, stream::Stream};
 use crate::padded::{Padded, per_core};
 use crate::request::body::RequestBody;
 
-/// How many tunnels share a connection.
-const TUNNELS: usize = 100;
-/// What a member may send of a stream before it is read.
-const STREAM_WINDOW: u32 = 64 * 1024;
+/// How many streams share a connection.
+const STREAMS: usize = 100;
+/// What a member may send of a tunnel before it is read.
+const TUNNEL_WINDOW: u32 = 64 * 1024;
+/// And of a response, which may be large and come from far.
+const RESPONSE_WINDOW: u32 = 256 * 1024;
+/// What is kept of a stream until it can be sent.
+const SEND_BUFFER: usize = 64 * 1024;
+/// The longest head of a response, as of one over HTTP/1.1.
+const HEAD_LIMIT: u32 = 64 * 1024;
 /// How long a member that does not take handshakes over HTTP/2 is not asked again.
 const DECLINED: Duration = Duration::from_secs(600);
 
-/// What a handshake is sent over.
+/// What a request or handshake is sent over.
 #[derive(Debug)]
 pub(crate) enum Carrier {
     /// A connection of its own.
     Http1(Connection),
-    /// A stream of a connection that others share.
+    /// A handshake: a stream of a connection that others share.
     Http2(Lease),
+    /// A request: the same.
+    Stream(Lease),
 }
 
-/// A member's connections that tunnels share, and whether it takes them at all.
+/// A member's connections that tunnels share, or requests, and whether it takes tunnels at all.
 #[derive(Debug)]
 pub(super) struct Http2 {
     cores: Box<[Padded<OnCore>]>,
@@ -58,35 +68,66 @@ struct OnCore {
     shared: Mutex<Vec<Arc<Shared>>>,
     /// Held while one is opened: others wait for it in place of opening more.
     opening: tokio::sync::Mutex<()>,
+    /// How often none could be opened: who has waited for one that failed does not try again.
+    failed: AtomicUsize,
 }
 
-/// A connection that tunnels share.
+/// A connection that streams share.
 #[derive(Debug)]
 struct Shared {
+    /// The member's identity.
+    member: u64,
     sender: SendRequest<Bytes>,
     name: Name,
     ticket: Arc<Ticket>,
-    tunnels: AtomicUsize,
+    streams: AtomicUsize,
+    /// The member wants no new streams on it.
+    spent: AtomicBool,
     idle: Duration,
     local_port: u16,
 }
 
-/// The place of one tunnel on a shared connection; given back when dropped.
+/// The place of one stream on a shared connection; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Lease {
     shared: Arc<Shared>,
-    /// It has carried a handshake before.
+    /// The connection has carried something before.
     pub(crate) reused: bool,
+    /// Of a request: its own deadline and orders.
+    call: Option<Arc<Ticket>>,
 }
 
 impl Lease {
     fn of(shared: &Arc<Shared>, reused: bool) -> Option<Self> {
         let more = |open: usize| {
-            (open < TUNNELS.min(shared.sender.current_max_send_streams())).then_some(open + 1)
+            (open < STREAMS.min(shared.sender.current_max_send_streams())).then_some(open + 1)
         };
-        shared.tunnels.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        let lease = Self { shared: shared.clone(), reused };
+        shared.streams.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        let lease = Self { shared: shared.clone(), reused, call: None };
         shared.ticket.disarm().then_some(lease)
+    }
+
+    /// Begins a request; its own deadline and orders.
+    pub(super) fn begin_call(&mut self) -> Arc<Ticket> {
+        self.call.insert(Arc::new(Ticket::new())).clone()
+    }
+
+    /// The deadline and orders of the request under way, if there is one.
+    pub(crate) fn call(&self) -> Option<&Arc<Ticket>> {
+        self.call.as_ref()
+    }
+
+    pub(super) fn member(&self) -> u64 {
+        self.shared.member
+    }
+
+    pub(super) fn sender(&self) -> SendRequest<Bytes> {
+        self.shared.sender.clone()
+    }
+
+    /// Nothing new is to begin on the connection; it ends with its last stream.
+    pub(super) fn spend(&self) {
+        self.shared.spent.store(true, Ordering::Relaxed);
     }
 
     /// Our port on the connection.
@@ -102,9 +143,9 @@ impl Lease {
         scheme: Scheme,
         limit: Duration,
     ) -> Result<(Response<RecvStream>, SendStream<Bytes>), Lost> {
-        let lost = |order, malformed| Lost { unsent: None, order, malformed };
+        let lost = |order, cause| Lost { unsent: None, order, cause };
         let Some(request) = connect(request, scheme) else {
-            return Err(lost(Order::None, true));
+            return Err(lost(Order::None, Cause::Malformed));
         };
         let asking = async {
             let mut ready = self.shared.sender.clone().ready().await?;
@@ -115,16 +156,16 @@ impl Lease {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a handshake over HTTP/2 failed");
-                Err(lost(self.shared.ticket.order(), false))
+                Err(lost(self.shared.ticket.order(), Cause::Closed))
             }
-            Err(_) => Err(lost(Order::Expired, false)),
+            Err(_) => Err(lost(Order::Expired, Cause::Closed)),
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.shared.tunnels.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.shared.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.shared.ticket.arm(self.shared.idle);
         }
     }
@@ -151,12 +192,18 @@ fn connect(request: Request<RequestBody>, scheme: Scheme) -> Option<Request<()>>
     Some(request)
 }
 
+impl Shared {
+    fn is_over(&self) -> bool {
+        self.ticket.order().ends() || self.spent.load(Ordering::Relaxed)
+    }
+}
+
 impl Http2 {
     pub(super) fn new(cores: usize) -> Self {
         Self { cores: per_core(cores, OnCore::default), declined: AtomicU64::new(0) }
     }
 
-    /// Lets go of all connections: each ends with its last tunnel.
+    /// Lets go of all connections: each ends with its last stream.
     pub(super) fn clear(&self) {
         for core in &self.cores {
             core.shared.lock().clear();
@@ -165,8 +212,14 @@ impl Http2 {
 
     fn lease(&self, core: &Core, name: &Name) -> Option<Lease> {
         let mut shared = self.cores.get(core.id.index())?.shared.lock();
-        shared.retain(|shared| !shared.ticket.order().ends());
+        shared.retain(|shared| !shared.is_over());
         shared.iter().filter(|shared| shared.name == *name).find_map(|s| Lease::of(s, true))
+    }
+
+    fn push(&self, core: &Core, shared: Arc<Shared>) {
+        if let Some(own) = self.cores.get(core.id.index()) {
+            own.shared.lock().push(shared);
+        }
     }
 
     fn has_declined(&self) -> bool {
@@ -206,29 +259,75 @@ impl Member {
             return Ok(Carrier::Http2(lease));
         }
         let alone = version == MemberVersion::Http2;
+        match self.timed(core, self.open_for_tunnels(core, name.clone(), alone)).await? {
+            Some(carrier) => Ok(carrier),
+            None => Ok(Carrier::Http1(self.connect(core, name, true).await?)),
+        }
+    }
+
+    /// A stream to send a request over.
+    pub(crate) async fn stream(&self, core: &Arc<Core>, name: Name) -> Result<Lease, ConnectError> {
+        if let Some(lease) = self.requests.lease(core, &name) {
+            return Ok(lease);
+        }
+        let Some(own) = self.requests.cores.get(core.id.index()) else {
+            return Err(ConnectError::NoHttp2);
+        };
+        let failed = own.failed.load(Ordering::Relaxed);
+        let _opening = own.opening.lock().await;
+        if let Some(lease) = self.requests.lease(core, &name) {
+            return Ok(lease);
+        }
+        if own.failed.load(Ordering::Relaxed) != failed {
+            return Err(ConnectError::Tcp(std::io::ErrorKind::ConnectionRefused.into()));
+        }
+        let opened = self.timed(core, self.open_for_requests(core, name)).await;
+        if opened.is_err() {
+            own.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        opened
+    }
+
+    /// Opens something within the limit, and counts it.
+    async fn timed<T>(
+        &self,
+        core: &Core,
+        opening: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
         let started = Instant::now();
         // Boxed: rare, and larger than all that is around it.
-        let opening = Box::pin(self.open_shared(core, name.clone(), alone));
-        let limit = core.shared.timeouts.connect;
-        let outcome = tokio::time::timeout(limit, opening).await;
+        let opening = Box::pin(opening);
+        let outcome = tokio::time::timeout(core.shared.timeouts.connect, opening).await;
         let outcome = outcome.unwrap_or(Err(ConnectError::TimedOut));
-        match outcome {
-            Ok(Some(carrier)) => {
-                self.series.connected(core.id, started.elapsed());
-                Ok(carrier)
-            }
-            Ok(None) => Ok(Carrier::Http1(self.connect(core, name, true).await?)),
+        match &outcome {
+            Ok(_) => self.series.connected(core.id, started.elapsed()),
             Err(error) => {
                 self.series.connect_failed(core.id);
                 tracing::debug!(member = %self.address, %error, "no connection");
-                Err(error)
             }
         }
+        outcome
+    }
+
+    async fn open_for_requests(&self, core: &Arc<Core>, name: Name) -> Result<Lease, ConnectError> {
+        let Wire { io, local_port, http2 } = self.wire(&name, Some(true)).await?;
+        if !http2 {
+            return Err(ConnectError::NoHttp2);
+        }
+        let window = RESPONSE_WINDOW;
+        let shared = match io {
+            Io::Plain(tcp) => self.share(core, tcp, name, local_port, window).await?,
+            Io::Tls(tls) => self.share(core, *tls, name, local_port, window).await?,
+            Io::Multiplexed(_) => return Err(ConnectError::NoHttp2),
+        };
+        let lease = Lease::of(&shared, false).ok_or(ConnectError::NoHttp2)?;
+        self.requests.push(core, shared);
+        Ok(lease)
     }
 
     /// Opens a connection to share, or one for HTTP/1.1 if the member chose that; `None` if it is to
     /// be asked anew in HTTP/1.1.
-    async fn open_shared(
+    async fn open_for_tunnels(
         &self,
         core: &Arc<Core>,
         name: Name,
@@ -244,33 +343,45 @@ impl Member {
             let connection = self.speak_http1(core, io, name, local_port, true).await?;
             return Ok(Some(Carrier::Http1(connection)));
         }
-        match io {
-            Io::Plain(tcp) => self.share(core, tcp, name, local_port, alone).await,
-            Io::Tls(tls) => self.share(core, *tls, name, local_port, alone).await,
-            Io::Multiplexed(_) => Err(ConnectError::NoHttp2),
+        let window = TUNNEL_WINDOW;
+        let shared = match io {
+            Io::Plain(tcp) => self.share(core, tcp, name, local_port, window).await?,
+            Io::Tls(tls) => self.share(core, *tls, name, local_port, window).await?,
+            Io::Multiplexed(_) => return Err(ConnectError::NoHttp2),
+        };
+        if !shared.sender.is_extended_connect_protocol_enabled() {
+            shared.ticket.give(Order::Abort);
+            self.http2.decline();
+            return if alone { Err(ConnectError::NoHttp2) } else { Ok(None) };
         }
+        let lease = Lease::of(&shared, false).ok_or(ConnectError::NoHttp2)?;
+        self.http2.push(core, shared);
+        Ok(Some(Carrier::Http2(lease)))
     }
 
+    /// Makes a connection one to share. Its settings have come when this is done.
     async fn share(
         &self,
         core: &Arc<Core>,
         io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         name: Name,
         local_port: u16,
-        alone: bool,
-    ) -> Result<Option<Carrier>, ConnectError> {
+        window: u32,
+    ) -> Result<Arc<Shared>, ConnectError> {
         let failed = |error: h2::Error| ConnectError::Tcp(std::io::Error::other(error));
         let (sender, mut connection) = Builder::new()
             .enable_push(false)
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(STREAM_WINDOW * TUNNELS as u32)
-            .max_send_buffer_size(STREAM_WINDOW as usize)
+            .initial_window_size(window)
+            .initial_connection_window_size(window * STREAMS as u32)
+            .max_send_buffer_size(SEND_BUFFER)
+            .max_header_list_size(HEAD_LIMIT)
             .handshake(io)
             .await
             .map_err(failed)?;
         let ticket = Arc::new(Ticket::new());
         let mut pings = connection.ping_pong();
-        let entered = core.connections.enter(ticket.clone(), Owner::Member { id: self.scope.id() });
+        let member = self.scope.id();
+        let entered = core.connections.enter(ticket.clone(), Owner::Member { id: member });
         let driven = ticket.clone();
         tokio::spawn(async move {
             let _entered = entered;
@@ -293,19 +404,9 @@ impl Member {
         if let Some(pings) = &mut pings {
             pings.ping(h2::Ping::opaque()).await.map_err(failed)?;
         }
-        if !sender.is_extended_connect_protocol_enabled() {
-            ticket.give(Order::Abort);
-            self.http2.decline();
-            return if alone { Err(ConnectError::NoHttp2) } else { Ok(None) };
-        }
         let idle = core.shared.timeouts.member_keep_alive;
-        let tunnels = AtomicUsize::new(0);
-        let shared = Arc::new(Shared { sender, name, ticket, tunnels, idle, local_port });
-        let lease = Lease::of(&shared, false).ok_or(ConnectError::NoHttp2)?;
-        if let Some(own) = self.http2.cores.get(core.id.index()) {
-            own.shared.lock().push(shared);
-        }
-        Ok(Some(Carrier::Http2(lease)))
+        let (streams, spent) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Ok(Arc::new(Shared { member, sender, name, ticket, streams, spent, idle, local_port }))
     }
 }
 

@@ -3,11 +3,14 @@
 //! A member outlives tables. It keeps the connections that wait for the next request, on a stack
 //! for each core, because a connection belongs to the runtime it was made on.
 
+mod call;
 mod connect;
 mod connection;
 mod http2;
 mod kept;
+mod own;
 mod stream;
+mod upload;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -16,9 +19,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::HeaderValue;
 
+pub(crate) use call::Streamed;
 pub(crate) use connect::{ConnectError, Name};
-pub(crate) use connection::{Connection, Lost};
+pub(crate) use connection::{Cause, Connection, Lost};
 pub(crate) use http2::{Carrier, Lease, bytes};
+pub(crate) use own::Own;
 
 use crate::core::Scope;
 use crate::member::http2::Http2;
@@ -39,7 +44,10 @@ pub(crate) struct Member {
     pub(crate) tunnels: AtomicU32,
     tls: Option<Arc<rustls::ClientConfig>>,
     kept: Kept,
+    /// Connections that tunnels share.
     http2: Http2,
+    /// Connections that requests share, where these are sent with HTTP/2.
+    requests: Http2,
 }
 
 impl Member {
@@ -70,6 +78,7 @@ impl Member {
             tls,
             kept: Kept::new(cores),
             http2: Http2::new(cores),
+            requests: Http2::new(cores),
         }
     }
 
@@ -92,5 +101,6 @@ impl Member {
     pub(crate) fn close_kept(&self) {
         self.kept.clear();
         self.http2.clear();
+        self.requests.clear();
     }
 }

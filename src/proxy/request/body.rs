@@ -18,6 +18,7 @@ use tidegate_http3::Receiver;
 use tokio::time::Sleep;
 
 use crate::conn::ticket::Ticket;
+use crate::member::Streamed;
 use crate::request::Exchange;
 use crate::request::collect::Collected;
 
@@ -34,8 +35,11 @@ pub(crate) enum BodyError {
     NotWanted,
     #[error("the body is larger than the gateway takes")]
     TooLarge,
-    #[error(transparent)]
+    // Not transparent: who resets a stream for it looks for the reason among its sources.
+    #[error("HTTP/2: {0}")]
     Http2(#[from] h2::Error),
+    #[error("its time is over")]
+    Ended,
     #[error(transparent)]
     Http3(#[from] tidegate_http3::StreamError),
 }
@@ -46,6 +50,8 @@ pub(crate) enum Inbound {
     Hyper(Incoming),
     /// The answer to a handshake over HTTP/2 that was refused.
     Http2(RecvStream),
+    /// The answer to a request over HTTP/2. Boxed: most members speak HTTP/1.1.
+    Stream(Box<Streamed>),
     /// Boxed: most bodies are not of HTTP/3.
     Http3(Box<Receiver>),
     /// A part of it is here already.
@@ -68,6 +74,7 @@ impl Inbound {
                 }
                 Poll::Ready(data.map(|data| data.map(Frame::data).map_err(BodyError::from)))
             }
+            Self::Stream(stream) => stream.poll_frame(cx),
             Self::Http3(stream) => {
                 if let Some(data) = std::task::ready!(stream.poll_data(cx)) {
                     return Poll::Ready(Some(data.map(Frame::data).map_err(BodyError::from)));
@@ -86,7 +93,11 @@ impl Inbound {
     pub(super) fn into_hyper(self) -> Option<Incoming> {
         match self {
             Self::Hyper(incoming) => Some(incoming),
-            Self::Http2(_) | Self::Http3(_) | Self::Collected(_) | Self::Empty => None,
+            Self::Http2(_)
+            | Self::Stream(_)
+            | Self::Http3(_)
+            | Self::Collected(_)
+            | Self::Empty => None,
         }
     }
 
@@ -95,6 +106,7 @@ impl Inbound {
             Self::Collected(collected) => collected.is_end_stream(),
             Self::Hyper(incoming) => incoming.is_end_stream(),
             Self::Http2(stream) => stream.is_end_stream(),
+            Self::Stream(stream) => stream.is_end_stream(),
             Self::Http3(stream) => stream.is_ended(),
             Self::Empty => true,
         }
@@ -104,7 +116,7 @@ impl Inbound {
         match self {
             Self::Collected(collected) => collected.size_hint(),
             Self::Hyper(incoming) => incoming.size_hint(),
-            Self::Http2(_) => SizeHint::default(),
+            Self::Http2(_) | Self::Stream(_) => SizeHint::default(),
             Self::Http3(stream) => {
                 stream.remaining().map_or_else(SizeHint::default, SizeHint::with_exact)
             }
@@ -172,6 +184,8 @@ pub(crate) enum RequestBody {
 #[derive(Debug)]
 pub(crate) struct Streaming {
     incoming: Inbound,
+    /// What has come already and is to be sent again, the last first.
+    before: Vec<Bytes>,
     upload: Arc<Upload>,
     hold: Option<Pin<Box<Sleep>>>,
     /// The connection it goes out on, whose deadline moves with it.
@@ -203,17 +217,28 @@ impl RequestBody {
             upload.hold.store(HELD, Ordering::Relaxed);
             Box::pin(tokio::time::sleep(HOLD_LIMIT))
         });
-        let streaming = Streaming { incoming, upload: upload.clone(), hold, ticket: None, limits };
+        let (before, upload_too) = (Vec::new(), upload.clone());
+        let streaming =
+            Streaming { incoming, before, upload: upload_too, hold, ticket: None, limits };
         (Self::Streaming(Box::new(streaming)), Some(upload))
     }
 
     /// Whether there is nothing in it, so that it can be sent twice.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Self::Empty)
     }
 
+    /// The body as it was before these parts of it were taken.
+    pub(crate) fn again(mut self, mut taken: Vec<Bytes>) -> Self {
+        if let Self::Streaming(streaming) = &mut self {
+            taken.reverse();
+            streaming.before.append(&mut taken);
+        }
+        self
+    }
+
     /// Names the connection that it goes out on.
-    pub(super) fn attach(&mut self, ticket: &Arc<Ticket>) {
+    pub(crate) fn attach(&mut self, ticket: &Arc<Ticket>) {
         if let Self::Streaming(streaming) = self {
             streaming.ticket = Some(ticket.clone());
         }
@@ -245,6 +270,9 @@ impl Streaming {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Err(error) = std::task::ready!(self.poll_wanted(cx)) {
             return Poll::Ready(Some(Err(error)));
+        }
+        if let Some(data) = self.before.pop() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         let frame = self.incoming.poll_frame(cx);
         // Until the response begins, whoever has to move next has the deadline.
@@ -287,7 +315,9 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streaming(streaming) => streaming.incoming.is_end_stream(),
+            Self::Streaming(streaming) => {
+                streaming.before.is_empty() && streaming.incoming.is_end_stream()
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use tidegate_model::ObjectName;
 
 use crate::access_log::{AccessLog, Entry, TlsInfo, TunnelLine};
 use crate::conn::client::{Busy, Client};
+use crate::conn::ticket::{Order, Ticket};
 use crate::failure::Failure;
 use crate::member::{Connection, Lease, Member};
 use crate::metrics::{HandshakeFailure, RuleSeries};
@@ -28,7 +29,7 @@ pub(crate) struct Exchange {
     pub(super) route: Option<Arc<Route>>,
     pub(super) member: Option<Arc<Member>>,
     pub(super) connection: Option<Connection>,
-    /// Of a handshake over HTTP/2 to the member: its place on a shared connection.
+    /// Of a handshake or request over HTTP/2 to the member: its place on a shared connection.
     pub(super) lease: Option<Lease>,
     pub(super) upload: Option<Arc<Upload>>,
     pub(super) websocket: bool,
@@ -266,17 +267,25 @@ impl Exchange {
         self.failure = failure;
     }
 
+    /// The deadline and orders of what the member was asked on: a connection, or a stream of one.
+    fn ticket(&self) -> Option<&Arc<Ticket>> {
+        match &self.connection {
+            Some(connection) => Some(&connection.ticket),
+            None => self.lease.as_ref()?.call(),
+        }
+    }
+
     pub(super) fn member_has_to_move(&self) {
-        if let (Some(connection), Some(route)) = (&self.connection, &self.route)
+        if let (Some(ticket), Some(route)) = (self.ticket(), &self.route)
             && let Some(settings) = route.settings()
         {
-            connection.ticket.arm(settings.request_timeout);
+            ticket.arm(settings.request_timeout);
         }
     }
 
     pub(super) fn member_moved(&self) {
-        if let Some(connection) = &self.connection {
-            connection.ticket.disarm();
+        if let Some(ticket) = self.ticket() {
+            ticket.disarm();
         }
     }
 
@@ -292,24 +301,33 @@ impl Exchange {
     /// Ends the member's part before the client has got everything: all of its response is here.
     pub(super) fn give_back(&mut self) {
         self.complete = true;
-        if let Some(member) = self.member.as_ref().filter(|_| !self.given_back) {
-            let core = &self.client.core;
-            member.series.request_ended(core.id);
+        if let Some(member) = self.member.clone().filter(|_| !self.given_back) {
+            member.series.request_ended(self.client.core.id);
             if let Some(connection) = self.connection.take() {
-                member.keep(core, connection);
+                self.keep(&member, connection);
             }
+            self.lease = None;
             self.given_back = true;
+        }
+    }
+
+    /// Keeps a connection for the next request, of this client alone if the settings say so.
+    fn keep(&self, member: &Arc<Member>, connection: Connection) {
+        match self.route.as_ref().and_then(|route| route.settings()) {
+            Some(settings) if settings.dedicated_connections => {
+                self.client.own.put(member.clone(), connection);
+            }
+            _ => member.keep(&self.client.core, connection),
         }
     }
 
     /// The member's body ended before its end.
     pub(super) fn broken(&mut self) {
-        use crate::conn::ticket::Order;
         if self.upload.as_ref().is_some_and(|upload| upload.is_too_large()) {
             self.failure = Some(Failure::BodyTooLarge);
             return;
         }
-        let order = self.connection.as_ref().map(|connection| connection.ticket.order());
+        let order = self.ticket().map(|ticket| ticket.order());
         self.failure = Some(match order {
             Some(Order::Expired) => Failure::MemberTimedOut,
             Some(Order::Abort) => Failure::MemberGone,
@@ -393,12 +411,11 @@ impl Drop for Exchange {
             self.record();
         }
         if let Some(member) = self.member.take().filter(|_| !self.given_back) {
-            let core = &self.client.core;
-            member.series.request_ended(core.id);
+            member.series.request_ended(self.client.core.id);
             if let Some(connection) = self.connection.take()
                 && self.complete
             {
-                member.keep(core, connection);
+                self.keep(&member, connection);
             }
         }
     }

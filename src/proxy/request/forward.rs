@@ -8,12 +8,12 @@ use h2::SendStream;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::uri::Scheme;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
-use tidegate_model::{HostOverride, MemberVersion, Settings};
+use tidegate_model::{HostOverride, MemberHttp, MemberVersion, Settings};
 
 use crate::conn::ticket::Order;
 use crate::core::Core;
 use crate::failure::Failure;
-use crate::member::{self, Carrier, Connection, Lost, Member, Name};
+use crate::member::{self, Carrier, Cause, Connection, Lost, Member, Name};
 use crate::request::body::{Inbound, Limits, RequestBody};
 use crate::request::collect::{Stopped, collect};
 use crate::request::headers::{self, Seen};
@@ -98,8 +98,10 @@ pub(super) async fn forward(
     if let Some(details) = &mut exchange.details {
         details.trace_id = Some(trace_id.clone());
     }
-    let mut expects =
-        request.version() == Version::HTTP_11 && request.headers().contains_key(EXPECT);
+    // Over HTTP/2 to the member nothing is held back: it stops what it does not want.
+    let mut expects = request.version() == Version::HTTP_11
+        && request.headers().contains_key(EXPECT)
+        && settings.http_version == MemberHttp::Http1;
     headers::rewrite(&mut request, &client, &route, seen, trace_id)?;
     if let Some(handshake) = &handshake {
         handshake.ask(&mut request);
@@ -145,7 +147,7 @@ pub(super) async fn forward(
     let asking = Asking {
         core: core.id,
         client: client.peer.ip(),
-        kept,
+        kept: kept.or_else(|| distribution.own_of(&client)),
         most_tunnels: web_socket.tunnels.per_member.filter(|_| handshake.is_some()),
         tried: &[],
     };
@@ -263,6 +265,13 @@ async fn send(
         set_host(&mut request, distribution, member, exchange);
         let name = member.name(name.or(member.fqdn.as_deref()));
         let obtained = match handshake {
+            None if settings.http_version == MemberHttp::Http2 => {
+                member.stream(core, name).await.map(Carrier::Stream)
+            }
+            None if settings.dedicated_connections => {
+                let own = &exchange.client.own;
+                own.obtain(member, core, name, fresh).await.map(Carrier::Http1)
+            }
             None => obtain(member, core, name, fresh).await.map(Carrier::Http1),
             Some(handshake) => {
                 let version = settings.web_socket.member_version;
@@ -289,6 +298,12 @@ async fn send(
         let reused = match &carrier {
             Carrier::Http1(connection) => connection.reused,
             Carrier::Http2(lease) => lease.reused,
+            // It makes its own.
+            Carrier::Stream(_) => false,
+        };
+        let scheme = match settings.tls {
+            Some(_) => Scheme::HTTPS,
+            None => Scheme::HTTP,
         };
         let spare = (reused && can_repeat(&request)).then(|| copy(&request));
         let lost = match carrier {
@@ -304,15 +319,24 @@ async fn send(
                 }
             }
             Carrier::Http2(lease) => {
-                let scheme = match settings.tls {
-                    Some(_) => Scheme::HTTPS,
-                    None => Scheme::HTTP,
-                };
                 match exchange.lease.insert(lease).send(request, scheme, limit).await {
                     Ok((response, stream)) => {
                         report(response.status().is_server_error());
                         let response = response.map(Inbound::Http2);
                         return Ok(Sent { response, stream: Some(stream) });
+                    }
+                    Err(lost) => lost,
+                }
+            }
+            Carrier::Stream(lease) => {
+                let repeats = can_repeat(&request);
+                let lease = exchange.lease.insert(lease);
+                // Boxed: most members speak HTTP/1.1.
+                match Box::pin(lease.request(core, request, scheme, limit, repeats)).await {
+                    Ok(response) => {
+                        report(response.status().is_server_error());
+                        let response = response.map(|body| Inbound::Stream(Box::new(body)));
+                        return Ok(Sent { response, stream: None });
                     }
                     Err(lost) => lost,
                 }
@@ -327,7 +351,7 @@ async fn send(
         // Nothing was written, or nothing came back on a connection that the member was closing.
         let again = match lost {
             Lost { unsent: Some(unsent), .. } => Some(unsent),
-            Lost { order: Order::None, malformed: false, .. } => spare,
+            Lost { order: Order::None, cause: Cause::Closed, .. } => spare,
             _ => None,
         };
         let Some(again) = again else {
@@ -429,11 +453,12 @@ fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
 }
 
 fn why(lost: &Lost) -> Failure {
-    match lost.order {
-        Order::Expired => Failure::MemberTimedOut,
-        Order::ClientStalled => Failure::ClientStalled,
-        Order::Abort => Failure::MemberGone,
-        Order::None | Order::Graceful if lost.malformed => Failure::BadResponse,
-        Order::None | Order::Graceful => Failure::MemberClosed,
+    match (lost.order, lost.cause) {
+        (Order::Expired, _) => Failure::MemberTimedOut,
+        (Order::ClientStalled, _) => Failure::ClientStalled,
+        (Order::Abort, _) => Failure::MemberGone,
+        (Order::None | Order::Graceful, Cause::Malformed) => Failure::BadResponse,
+        (Order::None | Order::Graceful, Cause::Client) => Failure::ClientGone,
+        (Order::None | Order::Graceful, Cause::Closed | Cause::Reset) => Failure::MemberClosed,
     }
 }

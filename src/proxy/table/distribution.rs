@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::HeaderValue;
 use tidegate_model::{HostOverride, LoadDistribution, MemberState, ObjectName, Settings, Weight};
 
+use crate::conn::client::Client;
 use crate::core::CoreId;
 use crate::health::{Health, WHOLE};
 use crate::keys::AffinityKeys;
@@ -149,6 +150,17 @@ impl Distribution {
     /// Whether this is the member that the client is to stay with.
     pub(crate) fn is_at(&self, kept: Kept, member: &Arc<Member>) -> bool {
         self.kept(Some(kept)).is_some_and(|candidate| Arc::ptr_eq(&candidate.member, member))
+    }
+
+    /// The member that a client's connection has a connection to for itself.
+    pub(crate) fn own_of(&self, client: &Client) -> Option<Kept> {
+        if !self.settings.dedicated_connections {
+            return None;
+        }
+        let last = client.own.last()?;
+        let is_it = |candidate: &Candidate| Arc::ptr_eq(&candidate.member, &last);
+        let candidate = self.candidates.iter().position(is_it)?;
+        Some(Kept { candidate, current: true })
     }
 
     fn kept(&self, kept: Option<Kept>) -> Option<&Candidate> {
