@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Distribution, PathPattern, Redirect, Target};
+use crate::{Distribution, Guarded, PathPattern, Redirect, RewriteSet, Target};
 
 /// What a rule does with a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +17,10 @@ pub enum Action {
 /// can say of it, which is the same.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Handling {
+    /// Who may come here, and how often.
+    pub guard: Option<Guarded>,
+    /// What is changed on the way to a member and back.
+    pub rewrites: Option<Arc<RewriteSet>>,
     /// What it comes to in the end.
     pub leaf: Leaf,
 }
@@ -60,7 +64,7 @@ pub struct PathRule {
 impl From<Leaf> for Handling {
     /// Nothing else happens on the way.
     fn from(leaf: Leaf) -> Self {
-        Self { leaf }
+        Self { guard: None, rewrites: None, leaf }
     }
 }
 

@@ -14,6 +14,15 @@ pub struct Guard {
     pub rate: Option<RateLimit>,
 }
 
+/// A guard, and where it stands: requests are counted by that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guarded {
+    /// Unique in the gateway, such as `httpListeners/web`.
+    pub place: Box<str>,
+    /// What is asked there.
+    pub guard: Guard,
+}
+
 impl Guard {
     /// Whether it lets everything through.
     pub fn is_open(&self) -> bool {
@@ -22,7 +31,7 @@ impl Guard {
 }
 
 /// How many requests are let through; a handshake is one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RateLimit {
     /// In the long run.
     pub per_second: NonZeroU32,

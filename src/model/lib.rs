@@ -41,7 +41,7 @@ pub use cookie::{CookieName, CookieNameError};
 pub use distribution::{Distribution, DistributionError, Share, Weight, WeightError};
 pub use error_pages::ErrorPages;
 pub use gateway::{Frontend, FrontendError, Gateway, KnownListener, Snapshot};
-pub use guard::{Guard, RateLimit, RateLimitPer};
+pub use guard::{Guard, Guarded, RateLimit, RateLimitPer};
 pub use host::{HostPattern, HostPatternError, Hostname, HostnameError};
 pub use listener::{Listener, Priority, PriorityError, Protocol, Rule};
 pub use name::ObjectName;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::{Action, ErrorPages, HostPattern, ListenerTls};
+use crate::{Action, ErrorPages, Guarded, HostPattern, ListenerTls};
 
 /// What is spoken on a connection, by clients or to members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -49,6 +49,8 @@ pub struct Rule {
     pub name: Box<str>,
     /// Its rank among the rules of the gateway: on every rule, or on none.
     pub priority: Option<Priority>,
+    /// Who may come, and how often: to the listener, and to the rule.
+    pub guards: Vec<Guarded>,
     /// What it does.
     pub action: Action,
 }

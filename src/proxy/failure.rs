@@ -1,6 +1,8 @@
 //! Why a request was not answered by a member: one closed set, told as a status code, a metric
 //! label, and the access log's `error_info`.
 
+use std::num::NonZeroU32;
+
 use http::StatusCode;
 
 use crate::member::ConnectError;
@@ -39,6 +41,14 @@ pub(crate) enum Failure {
     UnknownProtocol,
     /// A method that is not forwarded.
     BadMethod,
+    /// The client's address is not let in.
+    AddressDenied,
+    /// Too many requests; after so many seconds one more may come.
+    RateLimited(NonZeroU32),
+    /// Rewrite rules have the path map looked at again without end.
+    RewriteLoop,
+    /// Rewrite rules made a value that cannot be sent.
+    BadRewrite,
     /// No listener takes this host.
     UnknownHost,
     /// No path rule takes this path, and nothing else is meant to.
@@ -97,8 +107,9 @@ impl Failure {
             | Self::BadSubprotocol => 400,
             Self::Misdirected => 421,
             Self::UnknownProtocol => 501,
-            Self::BadOrigin => 403,
-            Self::TooManyOfClient => 429,
+            Self::BadOrigin | Self::AddressDenied => 403,
+            Self::TooManyOfClient | Self::RateLimited(_) => 429,
+            Self::RewriteLoop | Self::BadRewrite => 500,
             Self::TooManyTunnels => 503,
             Self::LongTarget => 414,
             Self::LongHeaders => 431,
@@ -134,6 +145,10 @@ impl Failure {
             Self::BadHost | Self::UnknownHost | Self::FrontendGone => "ERRORINFO_INVALID_HOST",
             Self::BadTarget | Self::LongTarget => "ERRORINFO_REQUEST_URI_INVALID",
             Self::BodyTooLarge => "ERRORINFO_BODY_TOO_LARGE",
+            Self::AddressDenied => "ERRORINFO_ADDRESS_DENIED",
+            Self::RateLimited(_) => "ERRORINFO_RATE_LIMITED",
+            Self::RewriteLoop => "ERRORINFO_REWRITE_LOOP",
+            Self::BadRewrite => "ERRORINFO_REWRITE_FAILED",
             // No member had a part in it: Application Gateway has no word of its own for this.
             Self::NoPath => "ERRORINFO_NO_ERROR",
             Self::BadFraming
@@ -177,6 +192,10 @@ impl Failure {
             Self::BadConnectionHeader => "400 Bad Request: Connection names an end-to-end field\n",
             Self::UpgradeWithBody => "400 Bad Request: an upgrade cannot have a body\n",
             Self::BadOrigin => "403 Forbidden: connections from this origin are not allowed\n",
+            Self::AddressDenied => "403 Forbidden: requests from this address are not allowed\n",
+            Self::RateLimited(_) => "429 Too Many Requests\n",
+            Self::RewriteLoop => "500 Internal Server Error: rewrite rules lead round in circles\n",
+            Self::BadRewrite => "500 Internal Server Error: a rewritten value cannot be sent\n",
             Self::BadSubprotocol => "400 Bad Request: none of the subprotocols is allowed\n",
             Self::TooManyTunnels => "503 Service Unavailable: too many WebSockets are open\n",
             Self::TooManyOfClient => {
@@ -225,6 +244,9 @@ impl Failure {
             | Self::UpgradeWithBody
             | Self::BadKey => FailureLabel::InvalidRequest,
             Self::BodyTooLarge => FailureLabel::BodyTooLarge,
+            Self::AddressDenied => FailureLabel::AddressDenied,
+            Self::RateLimited(_) => FailureLabel::RateLimited,
+            Self::RewriteLoop | Self::BadRewrite => FailureLabel::Rewrite,
             Self::BadMethod | Self::UnknownProtocol => FailureLabel::InvalidMethod,
             Self::BadOrigin | Self::BadSubprotocol => FailureLabel::NotAllowed,
             Self::NoCertificate | Self::BadCertificate => FailureLabel::ClientCertificate,
@@ -256,7 +278,10 @@ impl Failure {
             Self::MemberClosed | Self::MemberGone | Self::BadResponse => HandshakeFailure::Closed,
             Self::BadOrigin => HandshakeFailure::Origin,
             Self::BadSubprotocol => HandshakeFailure::Subprotocol,
-            Self::TooManyTunnels | Self::TooManyOfClient => HandshakeFailure::Limit,
+            Self::TooManyTunnels | Self::TooManyOfClient | Self::RateLimited(_) => {
+                HandshakeFailure::Limit
+            }
+            Self::AddressDenied => HandshakeFailure::Address,
             Self::BadUpgrade => HandshakeFailure::BadUpgrade,
             Self::BadAccept => HandshakeFailure::BadAccept,
             Self::ClientGone | Self::ClientStalled => HandshakeFailure::ClientGone,

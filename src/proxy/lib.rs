@@ -18,6 +18,7 @@ mod clock;
 mod conn;
 mod core;
 mod failure;
+mod guard;
 mod handle;
 mod health;
 #[cfg(any(test, feature = "internals"))]
@@ -30,6 +31,7 @@ mod member;
 mod metrics;
 mod padded;
 mod request;
+mod rewrite;
 mod settings;
 mod sockets;
 mod status;

@@ -93,7 +93,11 @@ pub async fn logged(gateway: &Gateway, target: &str) -> Vec<Value> {
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         found = lines
             .filter(|line| line["properties"]["originalRequestUriWithArgs"] == target)
-            .map(|line| line["properties"].clone())
+            .map(|line| {
+                let mut properties = line["properties"].clone();
+                properties["ruleName"] = line["ruleName"].clone();
+                properties
+            })
             .collect();
         !found.is_empty()
     })

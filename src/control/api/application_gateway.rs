@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::api::{
-    CustomErrorConfiguration, GatewayStatus, GlobalConfiguration, GrpcProbe,
-    LoadDistributionAlgorithm, LoadDistributionPolicy, OutlierEjection, RedirectConfiguration,
-    SslPolicy, SslProfile, TrustedClientCertificate, UrlPathMap, WebSocket,
+    Access, CustomErrorConfiguration, GatewayStatus, GlobalConfiguration, GrpcProbe,
+    LoadDistributionAlgorithm, LoadDistributionPolicy, OutlierEjection, RateLimit,
+    RedirectConfiguration, RewriteRuleSet, SslPolicy, SslProfile, TrustedClientCertificate,
+    UrlPathMap, WebSocket,
 };
 
 /// A gateway: listeners take requests, rules send them to pools of members.
@@ -84,9 +85,10 @@ pub struct ApplicationGatewaySpec {
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub redirect_configurations: Vec<RedirectConfiguration>,
-    /// Not supported yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rewrite_rule_sets: Option<Later>,
+    /// Rules that rewrite headers, path and query.
+    #[schemars(length(max = 400), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rewrite_rule_sets: Vec<RewriteRuleSet>,
     /// Pages for answers that the gateway makes itself.
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["statusCode"]))]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -242,6 +244,12 @@ pub struct HttpListener {
     /// Only clients that ask for one of the listener's hosts in the handshake are served by it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_server_name_indication: bool,
+    /// Who may send requests to this listener, by address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
+    /// How many requests this listener lets through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
     /// Pages for answers that the gateway makes itself, in place of all of the gateway's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["statusCode"]))]
@@ -555,9 +563,15 @@ pub struct RequestRoutingRule {
     /// Where clients are sent, by name; in place of a pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_configuration: Option<String>,
-    /// Not supported yet.
+    /// The rewrite rules of a Basic rule, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rewrite_rule_set: Option<Later>,
+    pub rewrite_rule_set: Option<String>,
+    /// Who may send requests to this rule, by address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
+    /// How many requests this rule lets through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
     /// The policy that spreads requests over several pools, by name: in place of the pool, which
     /// has no effect beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,12 +3,14 @@
 mod application_gateway;
 mod error_page;
 mod global;
+mod guard;
 mod load_distribution;
 mod member_health;
 #[cfg(test)]
 mod page;
 mod path_map;
 mod redirect;
+mod rewrite;
 mod status;
 mod tls;
 mod unsupported;
@@ -22,12 +24,17 @@ pub use application_gateway::{
 };
 pub use error_page::{ConfigMapKey, CustomErrorConfiguration};
 pub use global::GlobalConfiguration;
+pub use guard::{Access, RateLimit, RateLimitPer};
 pub use load_distribution::{
     LoadDistributionAlgorithm, LoadDistributionPolicy, LoadDistributionTarget,
 };
 pub use member_health::{GrpcProbe, OutlierEjection};
 pub use path_map::{PathRule, UrlPathMap};
 pub use redirect::{RedirectConfiguration, RedirectType};
+pub use rewrite::{
+    HeaderConfiguration, HeaderValueMatcher, RewriteActionSet, RewriteCondition, RewriteRule,
+    RewriteRuleSet, UrlConfiguration,
+};
 pub use status::{Condition, GatewayStatus, ItemStatus, PoolStatus};
 pub use tls::{
     ClientAuthConfiguration, ClientAuthMode, ClientRevocation, SslPolicy, SslPolicyType,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::Later;
+use crate::api::{Access, Later, RateLimit};
 
 /// Path rules, and what happens to requests that none of them takes: a pool with settings, or a
 /// redirect.
@@ -22,9 +22,9 @@ pub struct UrlPathMap {
     /// Where requests are sent that no path rule takes, by name; in place of a pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_redirect_configuration: Option<String>,
-    /// Not supported yet.
+    /// The rewrite rules of requests that no path rule takes, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default_rewrite_rule_set: Option<Later>,
+    pub default_rewrite_rule_set: Option<String>,
     /// The policy that spreads requests that no path rule takes over several pools, by name; in place
     /// of a pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,9 +55,15 @@ pub struct PathRule {
     /// Where requests are sent, by name; in place of a pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_configuration: Option<String>,
-    /// Not supported yet.
+    /// The rewrite rules, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rewrite_rule_set: Option<Later>,
+    pub rewrite_rule_set: Option<String>,
+    /// Who may send requests to these paths, by address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
+    /// How many requests these paths let through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
     /// The policy that spreads requests over several pools, by name; in place of a pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load_distribution_policy: Option<String>,

@@ -18,7 +18,6 @@ use Unsupported::{Refuses, Warns};
 
 /// By collection and field; an empty collection is the spec itself.
 const ALL: &[(&str, &str, Unsupported)] = &[
-    ("", "rewriteRuleSets", Warns),
     ("", "sku", Warns),
     ("", "autoscaleConfiguration", Warns),
     ("", "webApplicationFirewallConfiguration", Warns),

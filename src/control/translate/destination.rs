@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use tidegate_model::{Handling, Leaf, Pool, Settings, Target};
+use tidegate_model::{Guarded, Handling, Leaf, Pool, Settings, Target};
 
 use crate::api::{Later, PathRule, RequestRoutingRule, UrlPathMap};
 use crate::translate::distribution::Policies;
 use crate::translate::findings::Findings;
 use crate::translate::gateway::{Context, Names, Parts};
+use crate::translate::guard::guarded;
 use crate::translate::redirects::Usable;
+use crate::translate::rewrites::RewriteSets;
 
 /// What rules can lead to.
 pub(super) struct Destinations<'a, 'c> {
@@ -23,6 +25,7 @@ pub(super) struct Destinations<'a, 'c> {
     pub(super) redirects: Vec<Option<Usable<'a>>>,
     pub(super) redirect_names: Names<'a>,
     pub(super) policies: Policies<'a>,
+    pub(super) rewrites: RewriteSets<'a>,
 }
 
 /// What is said of requests, and where.
@@ -36,8 +39,11 @@ pub(super) struct Said<'s> {
     redirect: Option<&'s str>,
     /// In place of the pool.
     policy: Option<&'s str>,
+    rewrites: Option<&'s str>,
+    /// Of a path rule: who may come, and how often, by its name.
+    guard: Option<(String, &'s PathRule)>,
     /// Fields that cannot be had yet: what has one is refused.
-    later: [(&'static str, Option<&'s Later>); 2],
+    later: [(&'static str, Option<&'s Later>); 1],
 }
 
 impl<'s> Said<'s> {
@@ -50,12 +56,14 @@ impl<'s> Said<'s> {
             settings: rule.backend_http_settings.as_deref(),
             redirect: rule.redirect_configuration.as_deref(),
             policy: rule.load_distribution_policy.as_deref(),
-            later: [("rewriteRuleSet", rule.rewrite_rule_set.as_ref()), ("firewallPolicy", None)],
+            rewrites: rule.rewrite_rule_set.as_deref(),
+            guard: None,
+            later: [("firewallPolicy", None)],
         }
     }
 
-    /// By a path rule.
-    pub(super) fn by_path_rule(path: &'s str, rule: &'s PathRule) -> Self {
+    /// By a path rule of a map.
+    pub(super) fn by_path_rule(path: &'s str, map: &str, rule: &'s PathRule) -> Self {
         Self {
             path,
             is_default: false,
@@ -63,10 +71,9 @@ impl<'s> Said<'s> {
             settings: rule.backend_http_settings.as_deref(),
             redirect: rule.redirect_configuration.as_deref(),
             policy: rule.load_distribution_policy.as_deref(),
-            later: [
-                ("rewriteRuleSet", rule.rewrite_rule_set.as_ref()),
-                ("firewallPolicy", rule.firewall_policy.as_ref()),
-            ],
+            rewrites: rule.rewrite_rule_set.as_deref(),
+            guard: Some((format!("urlPathMaps/{map}/{}", rule.name), rule)),
+            later: [("firewallPolicy", rule.firewall_policy.as_ref())],
         }
     }
 
@@ -79,11 +86,27 @@ impl<'s> Said<'s> {
             settings: map.default_backend_http_settings.as_deref(),
             redirect: map.default_redirect_configuration.as_deref(),
             policy: map.default_load_distribution_policy.as_deref(),
-            later: [
-                ("rewriteRuleSet", map.default_rewrite_rule_set.as_ref()),
-                ("firewallPolicy", None),
-            ],
+            rewrites: map.default_rewrite_rule_set.as_deref(),
+            guard: None,
+            later: [("firewallPolicy", None)],
         }
+    }
+
+    /// The guard that stands here; `Err` if it is wrong.
+    fn guarded(&self, findings: &mut Findings) -> Result<Option<Guarded>, ()> {
+        let Some((place, rule)) = &self.guard else { return Ok(None) };
+        let (access, rate) = (rule.access.as_ref(), rule.rate_limit.as_ref());
+        guarded(place, access, rate, self.path, findings)
+    }
+
+    /// Whether there are rewrite rules and nothing to rewrite.
+    fn is_not_rewritten(&self, leaf: &Leaf, findings: &mut Findings) -> bool {
+        let is_redirect = matches!(leaf, Leaf::Redirect(_));
+        if is_redirect && self.rewrites.is_some() {
+            let why = "it has no effect: redirects are not rewritten";
+            findings.warn(self.field("rewriteRuleSet"), why);
+        }
+        is_redirect
     }
 
     /// Where a field stands.
@@ -117,8 +140,13 @@ impl Destinations<'_, '_> {
             Some(name) => self.redirect(name, said, findings),
             None => self.forward(said, parts, findings),
         };
-        match leaf {
-            Some(leaf) if usable => leaf.into(),
+        let rewrites = self.rewrites.named(said.rewrites, &said.field("rewriteRuleSet"), findings);
+        let guarded = said.guarded(findings);
+        match (leaf, rewrites, guarded) {
+            (Some(leaf), Ok(rewrites), Ok(guard)) if usable => {
+                let rewrites = rewrites.filter(|_| !said.is_not_rewritten(&leaf, findings));
+                Handling { guard, rewrites, leaf }
+            }
             _ => Handling::refused(),
         }
     }

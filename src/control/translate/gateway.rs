@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tidegate_model::{
-    Distribution, ErrorPages, Frontend, Gateway, Listener, ObjectName, PathMap, Pool, Settings,
-    Snapshot, Target,
+    Distribution, ErrorPages, Frontend, Gateway, Listener, ObjectName, PathMap, Pool, RewriteSet,
+    Settings, Snapshot, Target,
 };
 
 use crate::api::{ApplicationGateway, ApplicationGatewaySpec, Part, Unsupported, unsupported};
@@ -22,6 +22,7 @@ use crate::translate::members::pool;
 use crate::translate::profiles::Profiles;
 use crate::translate::redirects::redirects;
 use crate::translate::reuse::Reuse;
+use crate::translate::rewrites::{Patterns, RewriteSets};
 use crate::translate::settings::settings;
 use crate::translate::uses::{Taken, Uses};
 use crate::translate::{GatewayConditions, Outcome};
@@ -48,6 +49,8 @@ pub(super) struct Parts {
     pub(super) path_maps: Reuse<Box<str>, PathMap>,
     /// By listener; those of the gateway have no name.
     pub(super) error_pages: Reuse<Box<str>, ErrorPages>,
+    pub(super) rewrites: Reuse<Box<str>, RewriteSet>,
+    pub(super) patterns: Patterns,
     pub(super) listeners: Reuse<Box<str>, Listener>,
 }
 
@@ -66,6 +69,8 @@ impl Parts {
         self.distributions.turn();
         self.path_maps.turn();
         self.error_pages.turn();
+        self.rewrites.turn();
+        self.patterns.turn();
         self.listeners.turn();
     }
 }
@@ -252,6 +257,7 @@ fn parts_of(
         .collect();
     let profiles = Profiles::of(context, findings);
     let redirects = redirects(context, findings);
+    let rewrites = RewriteSets::of(context, parts, findings);
     let redirect_names = names(&spec.redirect_configurations, |redirect| &redirect.name);
     let policies = Policies::of(context, &pools, &pool_names, findings);
     let destinations = Destinations {
@@ -263,6 +269,7 @@ fn parts_of(
         settings_names,
         redirects,
         redirect_names,
+        rewrites,
     };
     let listeners = Listeners { context, destinations: &destinations, profiles };
     let frontends = listeners.frontends(parts, taken, findings);

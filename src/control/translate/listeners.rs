@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tidegate_model::{
-    Action, Frontend, HostPattern, HostPrecedence, Listener, ListenerTls, Protocol,
+    Action, Frontend, Guarded, HostPattern, HostPrecedence, Listener, ListenerTls, Protocol,
 };
 
 use crate::api::{self, HttpListener};
@@ -14,6 +14,7 @@ use crate::translate::destination::Destinations;
 use crate::translate::error_pages::error_pages;
 use crate::translate::findings::Findings;
 use crate::translate::gateway::{Context, Names, Parts, duplicates, names};
+use crate::translate::guard::guarded;
 use crate::translate::hidden::warn_of_hidden;
 use crate::translate::profiles::Profiles;
 use crate::translate::rules::{Rules, in_rule_order};
@@ -35,6 +36,7 @@ struct Checked {
     protocol: Protocol,
     hosts: Vec<HostPattern>,
     tls: Option<Arc<ListenerTls>>,
+    guard: Option<Guarded>,
     /// Otherwise it keeps its hosts and answers 502.
     serves: bool,
 }
@@ -72,6 +74,8 @@ impl Listeners<'_, '_> {
             if !checked.serves {
                 rule.action = Action::refused();
             }
+            // Who may not come to the listener is not counted by its rule.
+            rule.guards.splice(0..0, checked.guard);
             let name: Box<str> = spec.http_listeners[listener_index].name.as_str().into();
             let source = &spec.http_listeners[listener_index];
             let error_pages = match source.custom_error_configurations.as_slice() {
@@ -178,7 +182,12 @@ impl Listeners<'_, '_> {
             api::Protocol::Http => Protocol::Http,
             api::Protocol::Https => Protocol::Https,
         };
-        Some(Checked { address, port, protocol, hosts: hosts?, tls, serves })
+        let place = format!("httpListeners/{}", source.name);
+        let (access, rate) = (source.access.as_ref(), source.rate_limit.as_ref());
+        let guard = guarded(&place, access, rate, &path, findings);
+        let serves = serves && guard.is_ok();
+        let guard = guard.ok().flatten();
+        Some(Checked { address, port, protocol, hosts: hosts?, tls, guard, serves })
     }
 }
 

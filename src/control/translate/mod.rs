@@ -16,6 +16,7 @@ mod expiry;
 mod findings;
 mod gateway;
 mod global;
+mod guard;
 mod hidden;
 mod ingress;
 mod listeners;
@@ -30,6 +31,7 @@ mod probes;
 mod profiles;
 mod redirects;
 mod reuse;
+mod rewrites;
 mod rules;
 mod settings;
 #[cfg(test)]

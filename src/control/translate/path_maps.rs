@@ -46,7 +46,8 @@ fn path_map(
     let mut rules: Vec<PathRule> = Vec::with_capacity(source.path_rules.len());
     for (index, rule) in source.path_rules.iter().enumerate() {
         let path = format!("{path}.pathRules[{index}]");
-        let mut handling = destinations.handling(&Said::by_path_rule(&path, rule), parts, findings);
+        let mut handling =
+            destinations.handling(&Said::by_path_rule(&path, &source.name, rule), parts, findings);
         let (patterns, are_right) = patterns(rule, &path, findings);
         let other = first.get(rule.name.as_str()).copied().filter(|other| *other != index);
         if let Some(other) = other {
@@ -63,7 +64,20 @@ fn path_map(
         let name = format!("{}/{}", source.name, rule.name).into();
         rules.push(PathRule { name, patterns, handling });
     }
-    PathMap { rules, default }
+    refuse_if_endless(PathMap { rules, default }, path, findings)
+}
+
+/// Refuses the path rules of a map in which every request would have it looked at again.
+fn refuse_if_endless(map: PathMap, path: &str, findings: &mut Findings) -> PathMap {
+    let reroutes = |its: &Handling| its.rewrites.as_ref().is_some_and(|set| set.reroutes());
+    if !(map.rules.iter().all(|rule| reroutes(&rule.handling)) && reroutes(&map.default)) {
+        return map;
+    }
+    let why = "the rewrite rules of all its path rules and of its default reroute: requests might \
+               never come to an end. Let one of them be without";
+    findings.refuse(path, why);
+    let refused = |rule| PathRule { handling: Handling::refused(), ..rule };
+    PathMap { rules: map.rules.into_iter().map(refused).collect(), default: Handling::refused() }
 }
 
 /// The patterns that are right, and whether all of them are.

@@ -9,6 +9,7 @@ use crate::api::{RequestRoutingRule, RuleType, UrlPathMap};
 use crate::translate::destination::{Destinations, Said};
 use crate::translate::findings::Findings;
 use crate::translate::gateway::{Names, Parts, names};
+use crate::translate::guard::guarded;
 use crate::translate::path_maps::path_maps;
 
 /// The rules of one gateway.
@@ -70,12 +71,17 @@ impl<'a, 'c, 'd> Rules<'a, 'c, 'd> {
             RuleType::Basic => self.basic(source, &path, parts, findings),
             RuleType::PathBasedRouting => self.path_based(source, &path, findings),
         };
-        let is_right = priority.is_ok() && !context.is_refused("requestRoutingRules", index);
+        let (access, rate) = (source.access.as_ref(), source.rate_limit.as_ref());
+        let place = format!("requestRoutingRules/{}", source.name);
+        let guard = guarded(&place, access, rate, &path, findings);
+        let is_right =
+            guard.is_ok() && priority.is_ok() && !context.is_refused("requestRoutingRules", index);
         let action = action.filter(|_| is_right).unwrap_or_else(Action::refused);
         // Among rules with priorities one without must not go before them.
         let last = || Priority::try_from(20_000).ok();
         let priority = priority.unwrap_or_else(|()| last());
-        Rule { name: source.name.as_str().into(), priority, action }
+        let guards = guard.ok().flatten().into_iter().collect();
+        Rule { name: source.name.as_str().into(), priority, guards, action }
     }
 
     fn priority(
@@ -119,6 +125,11 @@ impl<'a, 'c, 'd> Rules<'a, 'c, 'd> {
         if self.leads_to(source.redirect_configuration.as_deref(), source).is_some() {
             let why = "it leads to the rule's own listener: clients would go round in circles";
             findings.refuse(format!("{path}.redirectConfiguration"), why);
+            return None;
+        }
+        if handling.rewrites.as_ref().is_some_and(|set| set.reroutes()) {
+            let why = "it has a rule with reroute: a Basic rule has no path map to look at again";
+            findings.refuse(format!("{path}.rewriteRuleSet"), why);
             return None;
         }
         Some(Action::Always(handling))

@@ -193,7 +193,7 @@ fn what_is_wrong_is_refused_alone_and_says_where_and_why() {
             "name: r1, ruleType: Basic, rewriteRuleSet: x,",
             "502",
             "10.0.0.4",
-            "g.yaml:15: spec.requestRoutingRules[0].rewriteRuleSet: not supported yet: what uses it is refused",
+            "g.yaml:15: spec.requestRoutingRules[0].rewriteRuleSet: there is no \"x\" in rewriteRuleSets",
         ),
         (
             "priority: 20, ",

@@ -62,6 +62,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) method: &'a str,
     /// Path and query as the client sent them.
     pub(crate) uri: &'a str,
+    /// Path and query as members get them.
+    pub(crate) target: &'a str,
     pub(crate) user_agent: Option<&'a [u8]>,
     /// The response's.
     pub(crate) content_type: Option<&'a [u8]>,
@@ -147,7 +149,7 @@ struct Properties<'a> {
 impl Entry<'_> {
     /// The line, with its line break.
     pub(super) fn to_line(&self) -> Vec<u8> {
-        let (path, query) = self.uri.split_once('?').unwrap_or((self.uri, ""));
+        let (path, query) = self.target.split_once('?').unwrap_or((self.target, ""));
         let line = Line {
             time_stamp: humantime::format_rfc3339_millis(self.time).to_string(),
             resource_id: self.gateway.map_or_else(String::new, ToString::to_string),
@@ -222,6 +224,7 @@ mod tests {
             client: SocketAddr::from(([10, 0, 0, 1], 5000)),
             method: "GET",
             uri: "/a?b=\"c",
+            target: "/a?b=\"c",
             user_agent: Some(b"x\xff"),
             content_type: None,
             status: 101,

@@ -68,7 +68,7 @@ fn snapshot(listen: SocketAddr, member: SocketAddr) -> Snapshot {
         hosts: Vec::new(),
         tls: None,
         error_pages: None,
-        rule: Rule { name: "r".into(), priority: None, action },
+        rule: Rule { name: "r".into(), priority: None, guards: Vec::new(), action },
     };
     let frontend =
         Frontend::new(listen, listen.port(), vec![Arc::new(listener)]).expect("a frontend");

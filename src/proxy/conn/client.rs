@@ -8,6 +8,7 @@ use http::HeaderValue;
 use rustls_pki_types::UnixTime;
 
 use crate::access_log::TlsInfo;
+use crate::conn::Noted;
 use crate::conn::ticket::Ticket;
 use crate::core::Core;
 use crate::member::Own;
@@ -50,6 +51,8 @@ pub(crate) struct Client {
     pub(crate) certificate: Option<Arc<ClientCertificate>>,
     /// What was asked in the handshake; only where the frontend's listeners differ in it.
     pub(crate) asked: Option<Box<Asked>>,
+    /// What rules ask for that is known at its beginning alone.
+    pub(crate) noted: Option<Box<Noted>>,
     /// Its deadline and orders.
     pub(crate) ticket: Arc<Ticket>,
     version: Version,
@@ -91,12 +94,18 @@ impl Client {
             tls,
             certificate,
             asked,
+            noted: None,
             ticket,
             version,
             alt_svc,
             own: Own::default(),
             serving,
         }
+    }
+
+    /// The same, of which this was noted.
+    pub(super) fn noting(self, noted: Option<Box<Noted>>) -> Self {
+        Self { noted, ..self }
     }
 
     /// What a listener makes of its certificate.

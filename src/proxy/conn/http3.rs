@@ -18,6 +18,7 @@ use tidegate_http3::{Incoming, Limits, Receiver, RequestError, Sender, Tunnel, c
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::access_log::TlsInfo;
+use crate::conn::Noted;
 use crate::conn::client::{Client, Version};
 use crate::conn::io::Io;
 use crate::conn::serve::{LIST_LIMIT, canonical, chosen, look, unless_ended};
@@ -68,7 +69,10 @@ async fn connection(core: Arc<Core>, slot: usize, handshake: Handshake) {
     process.tls_handshake(core.id, matches!(connected, Some(Ok(_))), started.elapsed());
     if let Some(Ok(quic)) = connected {
         let agreed = Some(agreed(&core, slot, &quic));
-        let client = Client::new(core.clone(), slot, peer, agreed, Version::Http3, ticket.clone());
+        let notes = core.shared.table.load().frontend(slot).map(|frontend| frontend.notes);
+        let noted = notes.and_then(|notes| Noted::of_quic(notes, quic.rtt()));
+        let client = Client::new(core.clone(), slot, peer, agreed, Version::Http3, ticket.clone())
+            .noting(noted);
         requests(Arc::new(client), quic).await;
     }
     core.shared.metrics.process().connection_closed(core.id);

@@ -11,6 +11,10 @@
 pub(crate) mod client;
 pub(crate) mod http3;
 pub(crate) mod io;
+mod noted;
 pub(crate) mod registry;
+mod rtt;
 pub(crate) mod serve;
 pub(crate) mod ticket;
+
+pub(crate) use noted::Noted;

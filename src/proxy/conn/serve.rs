@@ -12,12 +12,14 @@ use std::time::Instant;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::CipherSuite;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::LazyConfigAcceptor;
 
 use crate::access_log::TlsInfo;
+use crate::conn::Noted;
 use crate::conn::client::{Client, Version};
 use crate::conn::io::{Io, Stream};
 use crate::conn::ticket::{Order, Ticket};
@@ -63,8 +65,8 @@ pub(super) fn canonical(peer: SocketAddr) -> SocketAddr {
 
 async fn connection(core: Arc<Core>, slot: usize, tcp: TcpStream, peer: SocketAddr) {
     // The frontend and not the table: only what a handshake needs lives as long as it.
-    let secured = match core.shared.table.load().frontend(slot) {
-        Some(frontend) => frontend.tls.is_some().then(|| frontend.clone()),
+    let (secured, notes) = match core.shared.table.load().frontend(slot) {
+        Some(frontend) => (frontend.tls.is_some().then(|| frontend.clone()), frontend.notes),
         // Removed between accept and here.
         None => return,
     };
@@ -75,17 +77,19 @@ async fn connection(core: Arc<Core>, slot: usize, tcp: TcpStream, peer: SocketAd
     process.connection_opened(core.id, secured.is_some());
     match secured {
         None => {
-            let client = Client::new(core.clone(), slot, peer, None, Version::Http1, ticket);
+            let client = Client::new(core.clone(), slot, peer, None, Version::Http1, ticket)
+                .noting(Noted::of(notes, &tcp, String::new()));
             http1(client, Io::Plain(tcp)).await
         }
         Some(frontend) => {
             ticket.arm(core.shared.timeouts.handshake);
             // Boxed: the handshake's state is large and short-lived.
-            if let Some((tls, agreed, http2)) =
+            if let Some((tls, agreed, http2, noted)) =
                 Box::pin(handshake(&core, frontend, tcp, &ticket)).await
             {
                 let version = if http2 { Version::Http2 } else { Version::Http1 };
-                let client = Client::new(core.clone(), slot, peer, Some(agreed), version, ticket);
+                let client = Client::new(core.clone(), slot, peer, Some(agreed), version, ticket)
+                    .noting(noted);
                 if http2 {
                     Box::pin(self::http2(client, tls)).await;
                 } else {
@@ -106,7 +110,7 @@ async fn handshake(
     frontend: Arc<Frontend>,
     mut tcp: TcpStream,
     ticket: &Ticket,
-) -> Option<(Io, Agreed, bool)> {
+) -> Option<(Io, Agreed, bool, Option<Box<Noted>>)> {
     // A look before TLS answers in its own way: a person who forgot the `s` gets a sentence.
     let mut first = [0];
     let looked = unless_ended(ticket, pin!(tcp.peek(&mut first))).await?;
@@ -116,21 +120,27 @@ async fn handshake(
         return None;
     }
     let started = Instant::now();
-    let profile = frontend.tls.as_ref()?;
+    let (profile, notes) = (frontend.tls.as_ref()?, frontend.notes);
     let accepting = async {
         let hello = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
         let (asked, way) = chosen(profile, hello.client_hello().server_name());
+        let suites = match notes.suites {
+            true => suites(hello.client_hello().cipher_suites()),
+            false => String::new(),
+        };
         let Some(way) = way else { return Err(io::ErrorKind::ConnectionAborted.into()) };
-        Ok::<_, io::Error>((hello.into_stream(way.config()).await?, asked, way.has_quic()))
+        let tls = hello.into_stream(way.config()).await?;
+        Ok::<_, io::Error>((tls, asked, way.has_quic(), suites))
     };
     let accepted = unless_ended(ticket, pin!(accepting)).await;
     drop(frontend);
     ticket.disarm();
     let process = core.shared.metrics.process();
     process.tls_handshake(core.id, matches!(accepted, Some(Ok(_))), started.elapsed());
-    let (tls, asked, has_quic) =
+    let (tls, asked, has_quic, suites) =
         accepted?.inspect_err(|error| tracing::debug!(%error, "TLS handshake failed")).ok()?;
-    let (_, session) = tls.get_ref();
+    let (tcp, session) = tls.get_ref();
+    let noted = Noted::of(notes, tcp, suites);
     let http2 = session.alpn_protocol() == Some(b"h2");
     let info = TlsInfo {
         protocol: session.protocol_version().and_then(|v| v.as_str()).unwrap_or("unknown"),
@@ -141,7 +151,16 @@ async fn handshake(
     };
     let certificate = session.peer_certificates().and_then(ClientCertificate::read).map(Arc::new);
     let agreed = Agreed { info, certificate, has_quic, asked };
-    Some((Io::Tls(Box::new(tls.into())), agreed, http2))
+    Some((Io::Tls(Box::new(tls.into())), agreed, http2, noted))
+}
+
+/// The names of suites, in their order; the number of one that has none.
+fn suites(offered: &[CipherSuite]) -> String {
+    let names = offered.iter().map(|suite| match suite.as_str() {
+        Some(name) => name.to_owned(),
+        None => format!("0x{:04x}", u16::from(*suite)),
+    });
+    names.collect::<Vec<String>>().join(":")
 }
 
 /// The way of a handshake for a name, and what is remembered of it.

@@ -2,12 +2,14 @@
 
 mod frames;
 mod lookup;
+mod rewrite;
 mod script;
 mod table;
 mod tunnel;
 
 pub use frames::{FramesOf, check_frames};
 pub use lookup::{Hosts, Paths};
+pub use rewrite::check_rewrite;
 pub use table::{Compile, check_table, snapshot_of};
 pub use tunnel::check_tunnel;
 
@@ -45,6 +47,20 @@ mod tests {
                 head.into_iter().chain(b"our ping!".iter().copied().take(length.into()))
             });
             super::check_frames(&how.into_iter().chain(frames).collect::<Vec<u8>>());
+        }
+
+        #[test]
+        fn rewriting_leaves_alone_what_it_must(
+            kinds in proptest::collection::vec(any::<u8>(), 1..4),
+            lines in proptest::collection::vec(
+                prop_oneof!["[a-z/?#%{}_ =;(.*)]{0,12}", Just("{var_uri_path_1}".to_owned()),
+                    Just("{http_req_x}{http_req_x}".to_owned()), Just("host".to_owned()),
+                    Just("connection".to_owned()), Just("{capt_header_value_matcher_1}".to_owned())],
+                0..40,
+            ),
+        ) {
+            let text = lines.join("\n");
+            super::check_rewrite(&[&kinds[..], b"\n", text.as_bytes()].concat());
         }
 
         #[test]

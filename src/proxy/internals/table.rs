@@ -135,6 +135,7 @@ pub fn snapshot_of(rules: usize) -> Snapshot {
             rule: Rule {
                 name: format!("r{index}").into(),
                 priority: None,
+                guards: Vec::new(),
                 action: Action::Always(Leaf::Forward(targets[index / 10].clone()).into()),
             },
         })
@@ -245,7 +246,12 @@ fn decode(script: &mut Script<'_>) -> Snapshot {
                 let priority =
                     Priority::try_from(1 + script.below(6) as i64).ok().filter(|_| ranked);
                 let name = format!("l{listener}").into();
-                let rule = Rule { name: format!("r{listener}").into(), priority, action };
+                let rule = Rule {
+                    name: format!("r{listener}").into(),
+                    priority,
+                    guards: Vec::new(),
+                    action,
+                };
                 let (protocol, tls) = (Protocol::Http, None);
                 let error_pages = None;
                 let listener = Listener { name, protocol, hosts, tls, error_pages, rule };

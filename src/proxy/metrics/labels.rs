@@ -24,6 +24,9 @@ labels! {
         BodyTooLarge = "body_too_large",
         InvalidMethod = "invalid_method",
         NotAllowed = "not_allowed",
+        AddressDenied = "address_denied",
+        RateLimited = "rate_limited",
+        Rewrite = "rewrite",
         ClientCertificate = "client_certificate",
         Misdirected = "misdirected",
         TooManyTunnels = "too_many_tunnels",
@@ -57,9 +60,11 @@ labels! {
         BadRequest = "bad_request",
         /// Its `Origin` is not allowed.
         Origin = "origin",
+        /// Its client's address is not let in.
+        Address = "address",
         /// It offers no subprotocol that is allowed.
         Subprotocol = "subprotocol",
-        /// There are as many tunnels as there may be.
+        /// There are as many tunnels, or requests, as there may be.
         Limit = "limit",
     }
 }

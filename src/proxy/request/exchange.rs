@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version};
 use tidegate_model::ObjectName;
 
 use crate::access_log::{AccessLog, Entry, TlsInfo, TunnelLine};
@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::member::{Connection, Lease, Member};
 use crate::metrics::{HandshakeFailure, RuleSeries};
 use crate::request::body::Upload;
+use crate::rewrite::Pending;
 use crate::table::Route;
 use crate::tls::{ClientCertificate, Verification};
 use crate::tunnel::Counted;
@@ -35,9 +36,12 @@ pub(crate) struct Exchange {
     pub(super) websocket: bool,
     /// The answer to a HEAD has no body.
     is_head: bool,
-    /// How the listener judged the client's certificate. `None` has rewrites see no certificate.
-    #[allow(dead_code, reason = "rewrites read it")]
+    /// How the listener judged the client's certificate.
     pub(super) verification: Verification,
+    /// What the response is rewritten by.
+    pub(super) rewrites: Option<Box<Pending>>,
+    /// A rewrite rule has set the host that members see.
+    pub(super) host_is_set: bool,
     /// Of a handshake: its place among the tunnels.
     pub(super) counted: Counted,
     status: u16,
@@ -70,6 +74,8 @@ pub(crate) struct Details {
     user_agent: Option<HeaderValue>,
     original_host: Option<HeaderValue>,
     pub(super) host: Option<HeaderValue>,
+    /// Path and query that members see, if they are others.
+    target: Option<Box<str>>,
     pub(super) content_type: Option<HeaderValue>,
     pub(super) trace_id: Option<HeaderValue>,
     tls: Option<TlsInfo>,
@@ -91,6 +97,7 @@ impl Details {
             user_agent: headers.get(USER_AGENT).cloned(),
             original_host: headers.get(HOST).cloned(),
             host: None,
+            target: None,
             content_type: None,
             trace_id: None,
             tls: client.tls,
@@ -98,6 +105,12 @@ impl Details {
             certificate: client.certificate.clone(),
             peer: client.peer,
         }
+    }
+
+    /// Takes the path and query that members see.
+    pub(super) fn note_target(&mut self, uri: &Uri) {
+        let target = uri.path_and_query().map_or("", |target| target.as_str());
+        self.target = (target != &*self.uri).then(|| target.into());
     }
 
     /// Takes what the response tells.
@@ -125,6 +138,7 @@ impl Details {
             client: self.peer,
             method: self.method.as_str(),
             uri: &self.uri,
+            target: self.target.as_deref().unwrap_or(&self.uri),
             user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
             content_type: self.content_type.as_ref().map(HeaderValue::as_bytes),
             status: end.status,
@@ -203,6 +217,8 @@ impl Exchange {
             websocket: false,
             is_head: request.method() == Method::HEAD,
             verification: Verification::None,
+            rewrites: None,
+            host_is_set: false,
             counted: Counted::default(),
             status: 0,
             failure: None,
@@ -219,6 +235,20 @@ impl Exchange {
         self.verification = verification;
         if let Some(details) = &mut self.details {
             details.verification = verification;
+        }
+    }
+
+    /// Changes the headers of a member's response as rewrite rules say.
+    pub(super) fn rewrite_response(
+        &mut self,
+        status: StatusCode,
+        headers: &mut HeaderMap,
+    ) -> Result<(), Failure> {
+        match self.rewrites.take() {
+            Some(pending) => {
+                pending.rewrite(status.as_u16(), headers).map_err(|_| Failure::BadRewrite)
+            }
+            None => Ok(()),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::member::{self, Carrier, Cause, Connection, Lost, Member, Name};
 use crate::request::body::{Inbound, Limits, RequestBody};
 use crate::request::collect::{Stopped, collect};
 use crate::request::headers::{self, Seen};
+use crate::request::rewriting::Rewriting;
 use crate::request::websocket::Handshake;
 use crate::request::{Exchange, admit, normalize, redirect, websocket};
 use crate::table::{Action, Asking, Candidate, Distribution};
@@ -63,14 +64,18 @@ pub(super) async fn forward(
     let client = exchange.client.clone();
     let core = &client.core;
     // The table is let go of at once: a request that takes long must not keep it.
-    let (route, seen, admitted, bodies) = {
+    let (mut route, seen, admitted, bodies, mut rewriting) = {
         let table = core.shared.table.load();
         let frontend = table.frontend(client.slot).ok_or(Failure::FrontendGone)?;
         let host = normalize::host(request.headers())?;
         let rule = frontend.rule(host).ok_or(Failure::UnknownHost)?;
         let admitted = admit::admit(&client, frontend, rule);
         let route = rule.route(request.uri().path()).clone();
-        (route, Seen::on(frontend), admitted, frontend.bodies)
+        let (verification, admitted) = admitted;
+        let admitted = admitted.and_then(|()| rule.admit(client.peer.ip(), &route));
+        let seen = Seen::on(frontend);
+        let rewriting = Rewriting::of(&request, rule, &route, &seen)?;
+        (route, seen, (verification, admitted), frontend.bodies, rewriting)
     };
     exchange.route = Some(route.clone());
     let (verification, admitted) = admitted;
@@ -79,33 +84,41 @@ pub(super) async fn forward(
     let handshake = websocket::asked(&request)?;
     exchange.websocket = handshake.is_some();
     normalize::check_length(request.headers(), bodies.largest_request)?;
+    let trace_id = headers::trace_id();
+    if let Some(details) = &mut exchange.details {
+        details.trace_id = Some(trace_id.clone());
+    }
+    let may_hold = request.version() == Version::HTTP_11 && request.headers().contains_key(EXPECT);
+    headers::rewrite(&mut request, &client, seen, trace_id)?;
+    if let Some(handshake) = &handshake {
+        handshake.ask(&mut request);
+    }
+    if let Some(rewriting) = &mut rewriting {
+        route = rewriting.apply(&mut request, &client, route, exchange)?;
+    }
     let distribution = match &route.action {
         Action::Forward(forward) => &forward.distribution,
         Action::Redirect(redirect) => return redirect::answer(redirect, &request),
         Action::Refuse => return Err(Failure::RuleRefused),
         Action::NotFound => return Err(Failure::NoPath),
     };
+    let has_new_path = headers::set_path(&mut request, &route)?;
+    if let Some(details) = &mut exchange.details
+        && (has_new_path || rewriting.is_some())
+    {
+        details.note_target(request.uri());
+    }
     let settings = &distribution.settings;
+    // Over HTTP/2 to the member nothing is held back: it stops what it does not want.
+    let mut expects = may_hold && settings.http_version == MemberHttp::Http1;
     let web_socket = &settings.web_socket;
     if handshake.is_some() {
-        websocket::admit(request.headers_mut(), web_socket)?;
+        let origins = rewriting.as_ref().map(|its| its.origins.as_slice());
+        websocket::admit(request.headers_mut(), origins, web_socket)?;
         exchange.counted = Counted::at(&route.series, &web_socket.tunnels, client.peer.ip())?;
     }
     let client_side = handshake.as_ref().map(|_| Leg::of(&mut request));
-
     let name = tls_name(settings, &request);
-    let trace_id = headers::trace_id();
-    if let Some(details) = &mut exchange.details {
-        details.trace_id = Some(trace_id.clone());
-    }
-    // Over HTTP/2 to the member nothing is held back: it stops what it does not want.
-    let mut expects = request.version() == Version::HTTP_11
-        && request.headers().contains_key(EXPECT)
-        && settings.http_version == MemberHttp::Http1;
-    headers::rewrite(&mut request, &client, &route, seen, trace_id)?;
-    if let Some(handshake) = &handshake {
-        handshake.ask(&mut request);
-    }
 
     // WebSocket traffic neither follows a cookie nor gets one unless that is asked for.
     let affinity =
@@ -194,6 +207,7 @@ pub(super) async fn forward(
         }
     };
     handshake.answer(&mut head.status, &mut head.headers);
+    exchange.rewrite_response(head.status, &mut head.headers)?;
     let response = Response::from_parts(head, ());
     Ok(Answer::Tunnel(Box::new(Switched { response, client, member })))
 }
@@ -420,6 +434,8 @@ fn set_host(
     exchange: &mut Exchange,
 ) {
     let own = match &distribution.settings.host {
+        // A rule that says so by itself means it.
+        _ if exchange.host_is_set => None,
         HostOverride::Keep => None,
         HostOverride::Fixed(_) => distribution.host.as_ref(),
         HostOverride::FromMember => Some(&member.host),

@@ -31,13 +31,17 @@ impl Seen {
         let scheme = HeaderValue::from_static(frontend.protocol.scheme());
         Self { scheme, port: frontend.port.clone() }
     }
+
+    /// The scheme and the port.
+    pub(super) fn parts(&self) -> (&HeaderValue, &HeaderValue) {
+        (&self.scheme, &self.port)
+    }
 }
 
 /// Turns the client's request head into the member's, all but its `Host`.
 pub(super) fn rewrite<B>(
     request: &mut Request<B>,
     client: &Client,
-    route: &Route,
     seen: Seen,
     trace_id: HeaderValue,
 ) -> Result<(), Failure> {
@@ -46,9 +50,6 @@ pub(super) fn rewrite<B>(
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let original_url = HeaderValue::from_str(target).map_err(|_| Failure::BadTarget)?;
     make_origin_form(request.uri_mut());
-    if let Some(path) = override_path(route, request.uri()) {
-        replace_path(request.uri_mut(), path)?;
-    }
 
     let headers = request.headers_mut();
     hop::strip_request(headers)?;
@@ -78,6 +79,14 @@ fn make_origin_form(uri: &mut Uri) {
         parts.authority = None;
         *uri = Uri::from_parts(parts).unwrap_or_default();
     }
+}
+
+/// Puts the path of the settings in the place of the one that is there, if they have one; whether
+/// they do.
+pub(super) fn set_path<B>(request: &mut Request<B>, route: &Route) -> Result<bool, Failure> {
+    let Some(path) = override_path(route, request.uri()) else { return Ok(false) };
+    replace_path(request.uri_mut(), path)?;
+    Ok(true)
 }
 
 /// The path that settings put in the place of the client's, if they do.

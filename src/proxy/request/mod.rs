@@ -18,6 +18,7 @@ mod hop;
 mod normalize;
 mod redirect;
 pub(crate) mod respond;
+mod rewriting;
 pub(crate) mod websocket;
 
 pub(crate) use exchange::{Details, End, Exchange, Held, Parts, Served};

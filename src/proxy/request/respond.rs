@@ -1,7 +1,9 @@
 //! Responses on their way to the client: the member's, and our own.
 
 use bytes::Bytes;
-use http::header::{ALLOW, ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::header::{
+    ALLOW, ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
+};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 
 use crate::failure::Failure;
@@ -26,6 +28,9 @@ pub(super) fn forwarded(
 ) -> Response<ResponseBody> {
     let (mut head, incoming) = response.into_parts();
     hop::strip_response(&mut head.headers);
+    if let Err(failure) = exchange.rewrite_response(head.status, &mut head.headers) {
+        return failed(failure, exchange);
+    }
     head.version = Version::HTTP_11;
     if exchange.client.core.closing() {
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -65,6 +70,9 @@ pub(super) fn failed(failure: Failure, mut exchange: Exchange) -> Response<Respo
     }
     if let Some(alt_svc) = alt_svc {
         headers.insert(ALT_SVC, alt_svc);
+    }
+    if let Failure::RateLimited(seconds) = failure {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.get()));
     }
     if failure == Failure::BadMethod {
         let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");

@@ -92,13 +92,24 @@ impl Proof {
 
 /// Whether a handshake may go on, as far as the client has to be who and what it should. Of the
 /// subprotocols that it offers, those that are not allowed are taken out.
-pub(super) fn admit(headers: &mut HeaderMap, model: &WebSocket) -> Result<(), Failure> {
-    if !model.allowed_origins.is_empty()
-        && let mut origins = headers.get_all(ORIGIN).iter().peekable()
-        && (origins.peek().is_none()
-            || !origins.all(|o| model.allowed_origins.iter().any(|a| a.covers(o.as_bytes()))))
-    {
-        return Err(Failure::BadOrigin);
+///
+/// `origins` are those that the client said, where its headers were rewritten since.
+pub(super) fn admit(
+    headers: &mut HeaderMap,
+    origins: Option<&[HeaderValue]>,
+    model: &WebSocket,
+) -> Result<(), Failure> {
+    if !model.allowed_origins.is_empty() {
+        let is_allowed = |origin: &HeaderValue| {
+            model.allowed_origins.iter().any(|a| a.covers(origin.as_bytes()))
+        };
+        let are_allowed = match origins {
+            Some(origins) => !origins.is_empty() && origins.iter().all(is_allowed),
+            None => headers.contains_key(ORIGIN) && headers.get_all(ORIGIN).iter().all(is_allowed),
+        };
+        if !are_allowed {
+            return Err(Failure::BadOrigin);
+        }
     }
     if !model.allowed_subprotocols.is_empty() {
         let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();

@@ -10,16 +10,18 @@ use std::sync::Arc;
 use http::HeaderValue;
 use rustls_pki_types::ServerName;
 use tidegate_model::{
-    Bodies, Handling, HostOverride, Leaf, Listener, MemberHttp, ObjectName, PathPattern, ProbeHost,
-    Protocol, Rank, Settings, Snapshot, TlsVersion,
+    Bodies, Guarded, Handling, HostOverride, Leaf, Listener, MemberHttp, ObjectName, PathPattern,
+    ProbeHost, Protocol, Rank, Settings, Snapshot, TlsVersion,
 };
 
 use crate::core::Scope;
+use crate::guard::{Guard, Limiter};
 use crate::health::{Health, ProbeSpec};
 use crate::keys::Keys;
 use crate::lookup::{HostIndex, PathIndex};
 use crate::member::Member;
 use crate::metrics::{CertificateKey, CertificateSeries, Metrics, RuleKey};
+use crate::rewrite::Notes;
 use crate::table::left::Changes;
 use crate::table::reuse::Connect;
 use crate::table::targets::Targets;
@@ -150,6 +152,7 @@ fn frontend(
         protocol: model.protocol(),
         port: HeaderValue::from(model.port()),
         tls,
+        notes: notes(&rules),
         bodies,
         index,
         rules: rules.into(),
@@ -157,6 +160,12 @@ fn frontend(
         _certificates: certificates(gateway, model, compiler.metrics),
         unmatched,
     })
+}
+
+/// What the sets of a frontend's rules ask of its connections.
+fn notes(rules: &[Arc<Rule>]) -> Notes {
+    let sets = rules.iter().flat_map(|rule| rule.routes()).filter_map(|its| its.rewrites.as_ref());
+    sets.fold(Notes::default(), |notes, set| notes.and(set.notes))
 }
 
 /// Tells when the certificates of a frontend expire.
@@ -243,7 +252,18 @@ fn rule(
             _ => Box::default(),
         };
         let (gateway, scope, error_pages) = (gateway.clone(), scope.clone(), error_pages.clone());
-        Ok(Arc::new(Route { gateway, action, patterns, error_pages, series, scope }))
+        let guard = handling.guard.as_ref().map(|its| guard(&gateway, its, compiler));
+        let rewrites = handling.rewrites.as_ref().map(|set| targets.rewrites(set));
+        Ok(Arc::new(Route {
+            gateway,
+            guard,
+            rewrites,
+            action,
+            patterns,
+            error_pages,
+            series,
+            scope,
+        }))
     };
     let model = &listener.rule;
     let default = route(&model.name, model.action.otherwise(), &[])?;
@@ -251,7 +271,17 @@ fn rule(
     let paths = path_rules.iter().map(|rule| route(&rule.name, &rule.handling, &rule.patterns));
     let paths = paths.collect::<Result<_, rustls::Error>>()?;
     let index = PathIndex::new(path_rules.iter().map(|rule| rule.patterns.as_slice()));
-    Ok(Rule { listener: listener.clone(), default, paths, index, scope, gate })
+    let guards = model.guards.iter().map(|its| guard(gateway, its, compiler)).collect();
+    Ok(Rule { listener: listener.clone(), default, paths, index, guards, scope, gate })
+}
+
+/// A guard with its count, which goes on where the same one was there before.
+fn guard(gateway: &Arc<ObjectName>, model: &Guarded, compiler: &mut Compiler<'_>) -> Guard {
+    let limiter = model.guard.rate.map(|rate| {
+        let limiters = &mut compiler.identities.of(gateway).limiters;
+        limiters.get_or((model.place.clone(), rate), || Limiter::new(&rate))
+    });
+    Guard { access: model.guard.access.clone(), limiter }
 }
 
 /// A pool with its settings, and its members as they were before.

@@ -1,14 +1,17 @@
 //! A frontend and the rules of its listeners, compiled for lookup.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::HeaderValue;
 use tidegate_model::{Bodies, Listener, ObjectName, PathPattern, Protocol, Redirect, Settings};
 
 use crate::core::Scope;
+use crate::failure::Failure;
+use crate::guard::Guard;
 use crate::lookup::{HostIndex, PathIndex};
 use crate::metrics::{CertificateSeries, RuleSeries};
+use crate::rewrite::{Notes, Rewrites};
 use crate::table::{Distribution, ErrorPages, Target};
 use crate::tls::{ClientAuth, Profile};
 
@@ -22,6 +25,8 @@ pub(crate) struct Frontend {
     pub(crate) port: HeaderValue,
     /// What an HTTPS frontend shows.
     pub(crate) tls: Option<Profile>,
+    /// What connections note when they begin.
+    pub(crate) notes: Notes,
     /// How bodies pass.
     pub(crate) bodies: Bodies,
     pub(crate) index: Arc<HostIndex<u32>>,
@@ -52,6 +57,8 @@ pub(crate) struct Rule {
     /// The path rules, in the order of the resource.
     pub(crate) paths: Box<[Arc<Route>]>,
     pub(crate) index: PathIndex,
+    /// Who may come, and how often.
+    pub(crate) guards: Box<[Guard]>,
     /// The listener, as tunnels know it.
     pub(crate) scope: Arc<Scope>,
     /// `None` where all listeners of the frontend ask the same, and nothing of clients.
@@ -75,6 +82,11 @@ impl Rule {
         found.unwrap_or(&self.default)
     }
 
+    /// Whether a request of a client may go on to one of its routes.
+    pub(crate) fn admit(&self, client: IpAddr, route: &Route) -> Result<(), Failure> {
+        self.guards.iter().chain(&route.guard).try_for_each(|guard| guard.admit(client))
+    }
+
     /// Everything that can happen to a request.
     pub(crate) fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
         self.paths.iter().chain([&self.default])
@@ -86,6 +98,10 @@ impl Rule {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) gateway: Arc<ObjectName>,
+    /// Who may come here, and how often.
+    pub(crate) guard: Option<Guard>,
+    /// What is changed on the way to a member and back.
+    pub(crate) rewrites: Option<Arc<Rewrites>>,
     pub(crate) action: Action,
     /// Of a path rule whose settings put another path in the place of what they take: the patterns.
     pub(crate) patterns: Box<[PathPattern]>,

@@ -5,9 +5,10 @@ use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
-use tidegate_model::{BackendTls, ObjectName};
+use tidegate_model::{BackendTls, ObjectName, RateLimit};
 
 use crate::core::Scope;
+use crate::guard::Limiter;
 use crate::member::Member;
 
 /// What makes a member the same one in the next table: where it is, and how it is connected to.
@@ -35,15 +36,20 @@ impl Connect {
 /// What makes a listener of a gateway the same one in the next table.
 pub(crate) type ListenerKey = (SocketAddr, Box<str>);
 
+/// What makes a rate limit of a gateway the same one in the next table: where it stands, and what
+/// it is.
+pub(crate) type LimiterKey = (Box<str>, RateLimit);
+
 /// Members and listeners by gateway.
 #[derive(Debug, Default)]
 pub(crate) struct Identities(HashMap<Arc<ObjectName>, Held>);
 
-/// Members and listeners that someone still holds: a table, a tunnel, a request.
+/// Members, listeners and rate limits that someone still holds: a table, a tunnel, a request.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     pub(crate) members: Living<MemberKey, Member>,
     pub(crate) listeners: Living<ListenerKey, Scope>,
+    pub(crate) limiters: Living<LimiterKey, Limiter>,
 }
 
 impl Identities {
@@ -57,7 +63,9 @@ impl Identities {
         let held = self.of(gateway);
         held.members.forget_dead();
         held.listeners.forget_dead();
-        if held.members.0.is_empty() && held.listeners.0.is_empty() {
+        held.limiters.forget_dead();
+        let Held { members, listeners, limiters } = held;
+        if members.0.is_empty() && listeners.0.is_empty() && limiters.0.is_empty() {
             self.0.remove(gateway);
         }
     }

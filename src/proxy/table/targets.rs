@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tidegate_model::ObjectName;
+use tidegate_model::{ObjectName, RewriteSet};
 
+use crate::rewrite::Rewrites;
 use crate::table::compile::{Compiler, target};
 use crate::table::{Distribution, Forward, Spread, Target, Unit};
 
@@ -19,6 +20,8 @@ pub(super) struct Targets<'a> {
     all: Vec<Arc<Target>>,
     spreads_before: HashMap<Key, &'a Spread>,
     spreads: HashMap<Key, Spread>,
+    /// By name.
+    rewrites: HashMap<Box<str>, Arc<Rewrites>>,
 }
 
 fn key_of(model: &tidegate_model::Target) -> Key {
@@ -39,7 +42,14 @@ impl<'a> Targets<'a> {
             all: Vec::new(),
             spreads_before: spreads.map(|spread| (key_of_spread(&spread.model), spread)).collect(),
             spreads: HashMap::new(),
+            rewrites: HashMap::new(),
         }
+    }
+
+    /// A set of rewrite rules, compiled once.
+    pub(super) fn rewrites(&mut self, model: &Arc<RewriteSet>) -> Arc<Rewrites> {
+        let made = self.rewrites.entry(model.name.clone());
+        made.or_insert_with(|| Arc::new(Rewrites::new(model))).clone()
     }
 
     /// All that was made.

@@ -97,7 +97,7 @@ fn start(member: SocketAddr, timeouts: Timeouts) -> (Handle, SocketAddr) {
         hosts: Vec::new(),
         tls: None,
         error_pages: None,
-        rule: Rule { name: "r".into(), priority: None, action },
+        rule: Rule { name: "r".into(), priority: None, guards: Vec::new(), action },
     };
     let frontend = Frontend::new(listen, listen.port(), vec![Arc::new(listener)]).unwrap();
     let name = ObjectName::new("default", "test");

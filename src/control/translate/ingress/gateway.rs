@@ -155,6 +155,7 @@ impl Ingresses {
                 let rule = Rule {
                     name: listener_name(port, host),
                     priority: priority(sources, site, ranked),
+                    guards: Vec::new(),
                     action: action(sources, plan, site, host, default),
                 };
                 let listener = Listener {
