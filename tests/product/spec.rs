@@ -29,7 +29,7 @@ impl Spec {
             "backendAddressPools": [{"name": "p", "backendAddresses": [{"ipAddress": "127.0.0.1"}]}],
             "backendHttpSettingsCollection":
                 [{"name": "s", "port": member.port(), "protocol": "Http", "probe": "h"}],
-            "probes": [{"name": "h", "protocol": "Http", "interval": 1, "timeout": 5,
+            "probes": [{"name": "h", "protocol": "Http", "interval": 1, "timeout": 1,
                         "unhealthyThreshold": 20}],
             "requestRoutingRules": [
                 {"name": "r1", "ruleType": "Basic", "priority": 10, "httpListener": "web",
