@@ -222,3 +222,39 @@ async fn what_the_schema_forbids_the_api_server_refuses_and_the_rest_is_refused_
     .await;
     assert!(ok().await);
 }
+
+#[tokio::test]
+async fn error_pages_come_change_and_go_with_their_config_map() {
+    let _peace = PEACE.read().await;
+    let space = Space::new("pages").await;
+    let installation = Installation::new("pages").await;
+    let mut gateway = fixture::gateway(&installation.class, "g", "nobody");
+    gateway["spec"]["customErrorConfigurations"] = json!([
+        {"statusCode": "HttpStatus502", "configMap": {"name": "pages", "key": "502.html"}},
+    ]);
+    space.apply(gateway).await;
+    let replica = installation.replica("one", &[]).await;
+    let listener = replica.listener(&space.name, "g", "web").await;
+    let shows = async |page: &str| {
+        let answer = peers::get(listener, "/").await.unwrap();
+        answer.status == 502 && String::from_utf8_lossy(&answer.body) == page
+    };
+    says(&space, &format!("there is no ConfigMap {}/pages", space.name)).await;
+    let page = |text: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "pages"},
+            "data": {"502.html": text},
+        })
+    };
+    for text in ["<p>soon", "<p>later"] {
+        space.apply(page(text)).await;
+        until(&format!("the page is {text}"), async || shows(text).await).await;
+    }
+    space.delete(&page("")).await;
+    says(&space, &format!("there is no ConfigMap {}/pages", space.name)).await;
+    until("the gateway's own words are back", async || {
+        let answer = peers::get(listener, "/").await.unwrap();
+        answer.status == 502 && answer.body.starts_with(b"502 Bad Gateway")
+    })
+    .await;
+}
