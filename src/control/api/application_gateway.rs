@@ -111,21 +111,21 @@ pub struct ApplicationGatewaySpec {
     /// What concerns all requests: collecting of bodies, and their size.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub global_configuration: Option<GlobalConfiguration>,
-    /// Not supported yet.
+    /// Without effect: the replicas of the Deployment carry the load.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sku: Option<Later>,
-    /// Not supported yet.
+    /// Without effect: the Deployment is scaled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoscale_configuration: Option<Later>,
-    /// Not supported yet.
+    /// Without effect: there is no firewall here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub web_application_firewall_configuration: Option<Later>,
-    /// Not supported yet.
+    /// Without effect: there is no firewall here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firewall_policy: Option<Later>,
 }
 
-/// Something that Application Gateway has and Tidegate does not support yet: it is refused, or
+/// Something that Application Gateway has and a cluster or Tidegate does not: it is refused, or
 /// said to have no effect, and never ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -254,7 +254,7 @@ pub struct HttpListener {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["statusCode"]))]
     pub custom_error_configurations: Vec<CustomErrorConfiguration>,
-    /// Not supported yet.
+    /// Refuses the listener: there is no firewall here, and it would be open without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firewall_policy: Option<Later>,
 }

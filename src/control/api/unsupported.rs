@@ -1,4 +1,4 @@
-//! Parts of the resource that have a meaning in Application Gateway and none here yet. They are
+//! Parts of the resource that have a meaning in Application Gateway and none here. They are
 //! recognised so that they are refused, not ignored.
 
 use serde_json::Value;

@@ -8,7 +8,7 @@ use tidegate_model::{Guarded, Handling, Leaf, Pool, Settings, Target};
 use crate::api::{Later, PathRule, RequestRoutingRule, UrlPathMap};
 use crate::translate::distribution::Policies;
 use crate::translate::findings::Findings;
-use crate::translate::gateway::{Context, Names, Parts};
+use crate::translate::gateway::{Context, NOT_SUPPORTED, Names, Parts};
 use crate::translate::guard::guarded;
 use crate::translate::redirects::Usable;
 use crate::translate::rewrites::RewriteSets;
@@ -132,7 +132,7 @@ impl Destinations<'_, '_> {
         let mut usable = true;
         for (field, value) in said.later {
             if value.is_some_and(Later::is_set) {
-                findings.refuse(said.field(field), "not supported yet: what uses it is refused");
+                findings.refuse(said.field(field), NOT_SUPPORTED);
                 usable = false;
             }
         }

@@ -308,15 +308,18 @@ pub(super) fn duplicates<T>(
     }
 }
 
+/// What has no counterpart here, and what uses it would do something else without.
+pub(super) const NOT_SUPPORTED: &str = "not supported: what uses it is refused";
+
 fn find_unsupported(context: &mut Context<'_>, findings: &mut Findings) {
     let spec = serde_json::to_value(context.spec).unwrap_or_default();
     for Part { item, path, effect } in unsupported(&spec) {
         match effect {
             Unsupported::Refuses => {
-                findings.refuse(path, "not supported yet: what uses it is refused");
+                findings.refuse(path, NOT_SUPPORTED);
                 context.refused.extend(item);
             }
-            Unsupported::Warns => findings.warn(path, "not supported yet: it has no effect"),
+            Unsupported::Warns => findings.warn(path, "it has no effect here"),
         }
     }
 }

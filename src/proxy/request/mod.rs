@@ -19,6 +19,7 @@ mod normalize;
 mod redirect;
 pub(crate) mod respond;
 mod rewriting;
+mod send;
 pub(crate) mod websocket;
 
 pub(crate) use exchange::{Details, End, Exchange, Held, Parts, Served};
