@@ -167,14 +167,15 @@ async fn websockets_neither_follow_a_cookie_nor_get_one() {
         assert_eq!(peers::header(&head, "set-cookie"), None);
         sockets.push(tcp);
     }
-    until("both members have two tunnels", async || {
+    // Of four, one of two cores has at least two, and gives them to one member after the other.
+    until("both members have tunnels", async || {
         let metrics = gateway.metrics().await;
         [a, b].iter().all(|member| {
             let line = metrics.lines().find(|line| {
                 line.starts_with("tidegate_member_tunnels_open")
                     && line.contains(&member.to_string())
             });
-            line.is_some_and(|line| line.ends_with(" 2"))
+            line.is_some_and(|line| !line.ends_with(" 0"))
         })
     })
     .await;
