@@ -344,3 +344,17 @@ async fn a_template_with_redirects_sends_clients_where_it_says() {
     let got = served.get("https", "shop.example.com", "/a?b=c").await;
     assert_eq!((got.status(), got.body()), (200, "app /a?b=c"));
 }
+
+#[tokio::test]
+async fn a_template_with_rewrites_changes_what_members_and_clients_see() {
+    let app = member("app").await;
+    let plan = Plan::to(app);
+    let values = json!({"httpPort": plan.http, "address": "127.0.0.1", "port": app.port()});
+    let served = Served::of("rewrite", plan, values).await;
+    let got = served.get("http", "shop.example.com", "/Article/42/title?x=y").await;
+    assert_eq!((got.status(), got.body()), (200, "app /article?id=42"));
+    assert_eq!(got.header("strict-transport-security"), "max-age=31536000");
+    assert_eq!(got.header("server"), "", "{}", got.0);
+    let got = served.get("http", "shop.example.com", "/other?x=y").await;
+    assert_eq!((got.status(), got.body()), (200, "app /other?x=y"));
+}
