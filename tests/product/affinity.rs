@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Request};
 use http_body_util::Full;
 use hyper::body::Bytes;
 
@@ -14,21 +14,9 @@ use crate::peers::{self, Answer};
 
 const ENABLED: &str = ", cookieBasedAffinity: Enabled, affinityCookieName: stick";
 
-/// A member that says its name, and is well for as long as it is told so.
-async fn member(name: &'static str, well: Arc<AtomicBool>) -> SocketAddr {
-    peers::serve(move |_, _| {
-        let mut response = Response::new(Full::from(name));
-        if !well.load(Ordering::SeqCst) {
-            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        }
-        response
-    })
-    .await
-}
-
 async fn two_members() -> (SocketAddr, SocketAddr) {
     let well = || Arc::new(AtomicBool::new(true));
-    (member("a", well()).await, member("b", well()).await)
+    (peers::named("a", well()).await, peers::named("b", well()).await)
 }
 
 async fn ask(gateway: &Gateway, cookie: &str) -> Answer {
@@ -102,8 +90,8 @@ async fn a_client_stays_with_the_member_that_its_cookie_names() {
 #[tokio::test]
 async fn who_loses_the_member_gets_another_and_its_cookie() {
     let well = Arc::new(AtomicBool::new(true));
-    let a = member("a", well.clone()).await;
-    let b = member("b", Arc::new(AtomicBool::new(true))).await;
+    let a = peers::named("a", well.clone()).await;
+    let b = peers::named("b", Arc::new(AtomicBool::new(true))).await;
     let plan = Plan::to(a).with(|plan| {
         plan.members.push(b);
         plan.settings = ENABLED.into();

@@ -6,28 +6,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{Response, StatusCode};
-use http_body_util::Full;
 use tokio::net::TcpSocket;
 
 use crate::gateway::{Gateway, until};
 use crate::peers::{self, read_response};
 use crate::pools::{Pools, health};
 
-/// A member that says its name, and is well for as long as it is told so.
-async fn member(name: &'static str, well: Arc<AtomicBool>) -> SocketAddr {
-    peers::serve(move |_, _| {
-        let mut response = Response::new(Full::from(name));
-        if !well.load(Ordering::SeqCst) {
-            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        }
-        response
-    })
-    .await
-}
-
 async fn named(name: &'static str) -> SocketAddr {
-    member(name, Arc::new(AtomicBool::new(true))).await
+    peers::named(name, Arc::new(AtomicBool::new(true))).await
 }
 
 /// What a client at 127.0.0.N is answered.
@@ -74,7 +60,7 @@ fn canary(members: &[SocketAddr], canary: SocketAddr, policy: String) -> Pools {
 #[tokio::test]
 async fn a_pools_share_is_its_weight_times_its_healthy_members() {
     let well = Arc::new(AtomicBool::new(true));
-    let a = member("a", well.clone()).await;
+    let a = peers::named("a", well.clone()).await;
     let (b, c) = (named("b").await, named("c").await);
     let pools = canary(&[a, b], c, policy("RoundRobin", 9, 2));
     let gateway = pools.start().await;
@@ -107,7 +93,7 @@ async fn a_pools_share_is_its_weight_times_its_healthy_members() {
 #[tokio::test]
 async fn turns_of_a_member_that_is_down_go_to_all_others_alike() {
     let well = Arc::new(AtomicBool::new(false));
-    let down = member("down", well).await;
+    let down = peers::named("down", well).await;
     let (b, c) = (named("b").await, named("c").await);
     let gateway = Pools::to(&[down, b, c]).start_as_it_is().await;
     for up in [b, c] {

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::{Buf, Bytes};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 
 use crate::gateway::{Gateway, Plan, free_port, until};
@@ -115,12 +114,7 @@ async fn answers_of_the_gateway_have_the_page_that_goes_with_them() {
 
     // HTTP/2, and HTTP/3 with somebody else's client.
     let chain = &gateway.plan.certificate.0;
-    let io = peers::tls_h2(gateway.https(), chain, "localhost").await;
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(io))
-            .await
-            .unwrap();
-    tokio::spawn(connection);
+    let mut sender = peers::http2(gateway.https(), chain).await;
     for (method, length) in [("GET", 13), ("HEAD", 0)] {
         let request = Request::builder().method(method).uri("https://localhost/");
         let answer = sender.send_request(request.body(Full::<Bytes>::default()).unwrap()).await;

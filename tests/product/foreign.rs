@@ -106,20 +106,13 @@ async fn node_talks_over_http2_to_a_member_that_speaks_nothing_else() {
     let (cert, key) = (folder.path().join("cert"), folder.path().join("key"));
     std::fs::write(&cert, &certificate.0).unwrap();
     std::fs::write(&key, &certificate.1).unwrap();
-    let secret = serde_json::json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "members"},
-        "stringData": {"ca.crt": certificate.0},
-    });
     let files = ["--cert", cert.to_str().unwrap(), "--key", key.to_str().unwrap()];
     let (_server, address) = server_with("clients/server-http2.mjs", &files).await;
     let plan = Plan::to(address).with(|plan| {
         // Alone: a member that declined would be spoken to in HTTP/1.1, and nothing shown.
-        plan.settings = ", protocol: Https, hostName: member.example, \
-            trustedRootCertificates: [members], webSocket: {memberVersion: Http2}"
-            .into();
-        plan.documents = secret.to_string();
+        plan.settings = ", webSocket: {memberVersion: Http2}".into();
     });
-    let gateway = Gateway::start(plan).await;
+    let gateway = Gateway::start(plan.with_tls_members(&certificate.0)).await;
     let (plain, secure) =
         (format!("ws://{}", gateway.http()), format!("wss://{}", gateway.https()));
     for arguments in
@@ -350,19 +343,14 @@ async fn chromium_chats_on_the_demo_page_over_http_and_https() {
 
 /// What a gateway in front of a gRPC server is told of it.
 fn grpc_plan(member: SocketAddr, tls: Option<&str>) -> Plan {
-    Plan::to(member).with(|plan| {
+    let plan = Plan::to(member).with(|plan| {
         plan.probe = ", grpc: {service: tidegate.Echo}".into();
         plan.settings = ", backendHttpVersion: Http2".into();
-        if let Some(certificate) = tls {
-            let secret = serde_json::json!({
-                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "members"},
-                "stringData": {"ca.crt": certificate},
-            });
-            plan.documents = secret.to_string();
-            plan.settings += ", protocol: Https, hostName: member.example, \
-                trustedRootCertificates: [members]";
-        }
-    })
+    });
+    match tls {
+        Some(certificate) => plan.with_tls_members(certificate),
+        None => plan,
+    }
 }
 
 #[tokio::test]

@@ -82,6 +82,18 @@ impl Plan {
         }
     }
 
+    /// Its members speak TLS, with this certificate for `member.example`.
+    pub fn with_tls_members(mut self, certificate: &str) -> Self {
+        let secret = serde_json::json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "members"},
+            "stringData": {"ca.crt": certificate},
+        });
+        self.documents = secret.to_string();
+        self.settings += ", protocol: Https, hostName: member.example, \
+            trustedRootCertificates: [members]";
+        self
+    }
+
     pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self

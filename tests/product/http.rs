@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -109,12 +108,7 @@ async fn the_body_of_a_get_reaches_the_member() {
     assert_eq!(answer.body, b"GET what for");
 
     // HTTP/2 has bodies without a word about their length.
-    let io = peers::tls_h2(gateway.https(), &gateway.plan.certificate.0, "localhost").await;
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(io))
-            .await
-            .unwrap();
-    tokio::spawn(connection);
+    let mut sender = peers::http2(gateway.https(), &gateway.plan.certificate.0).await;
     let request = Request::get("https://localhost/").body(body()).unwrap();
     let answer = sender.send_request(request).await.unwrap().into_body().collect().await.unwrap();
     assert_eq!(answer.to_bytes(), "GET what for");

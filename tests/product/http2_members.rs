@@ -142,19 +142,14 @@ async fn client(gateway: &Gateway) -> h2::client::SendRequest<Bytes> {
 }
 
 fn plan(member: &Member, tls: Option<&(String, String)>) -> Plan {
-    Plan::to(member.address).with(|plan| {
+    let plan = Plan::to(member.address).with(|plan| {
         plan.settings = PLAIN.into();
         plan.probe = ", path: /probe".into();
-        if let Some((certificate, _)) = tls {
-            let secret = serde_json::json!({
-                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "members"},
-                "stringData": {"ca.crt": certificate},
-            });
-            plan.documents = secret.to_string();
-            plan.settings += ", protocol: Https, hostName: member.example, \
-                trustedRootCertificates: [members]";
-        }
-    })
+    });
+    match tls {
+        Some((certificate, _)) => plan.with_tls_members(certificate),
+        None => plan,
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{Full, StreamBody};
 use hyper::body::Frame;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -17,12 +16,7 @@ use crate::spec::{Spec, check, logged};
 
 /// A request over HTTP/2; its status and body.
 async fn over_http2(gateway: &Gateway, request: http::request::Builder, body: Vec<u8>) -> u16 {
-    let io = peers::tls_h2(gateway.https(), &gateway.plan.certificate.0, "localhost").await;
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(io))
-            .await
-            .unwrap();
-    tokio::spawn(connection);
+    let mut sender = peers::http2(gateway.https(), &gateway.plan.certificate.0).await;
     // In parts, and without a word about the length of all.
     let parts: Vec<_> = body.chunks(1000).map(Bytes::copy_from_slice).collect();
     let parts = parts.into_iter().map(|part| Ok::<_, std::io::Error>(Frame::data(part)));

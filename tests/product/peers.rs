@@ -3,14 +3,16 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper::client::conn::http2;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -51,6 +53,18 @@ pub async fn tls(address: SocketAddr, chain: &str, name: &str) -> Box<dyn Io> {
 /// The same for HTTP/2.
 pub async fn tls_h2(address: SocketAddr, chain: &str, name: &str) -> Box<dyn Io> {
     tls_with(address, chain, name, &[b"h2"]).await
+}
+
+/// A client over HTTP/2 and TLS, trusting this certificate alone.
+pub async fn http2<B>(address: SocketAddr, chain: &str) -> http2::SendRequest<B>
+where
+    B: hyper::body::Body<Data: Send> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let io = TokioIo::new(tls_h2(address, chain, "localhost").await);
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    sender
 }
 
 async fn tls_with(address: SocketAddr, chain: &str, name: &str, alpn: &[&[u8]]) -> Box<dyn Io> {
@@ -222,6 +236,18 @@ impl Scripted {
     pub fn plan(&self) -> crate::gateway::Plan {
         crate::gateway::Plan::to(self.address).with(|plan| plan.health = Some(self.health))
     }
+}
+
+/// A back end that says its name, and is well for as long as it is told so.
+pub async fn named(name: &'static str, well: Arc<AtomicBool>) -> SocketAddr {
+    serve(move |_, _| {
+        let mut response = Response::new(Full::from(name));
+        if !well.load(Ordering::SeqCst) {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        response
+    })
+    .await
 }
 
 /// A back end that answers probes and echoes WebSocket messages.

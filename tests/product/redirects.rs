@@ -2,7 +2,6 @@
 
 use http::Request;
 use http_body_util::Full;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::paths::{ask, gateway};
 use crate::peers;
@@ -68,10 +67,7 @@ async fn clients_are_sent_where_the_configuration_says() {
     assert_eq!(ask(http, "a.example", "/stay").await.status, 200);
 
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], tls));
-    let io = peers::tls_h2(address, &gateway.plan.certificate.0, "localhost").await;
-    let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(io));
-    let (mut sender, connection) = handshake.await.unwrap();
-    tokio::spawn(connection);
+    let mut sender = peers::http2(address, &gateway.plan.certificate.0).await;
     for method in ["GET", "POST", "HEAD"] {
         let request = Request::builder().method(method).uri("https://localhost/away/x?q");
         let body = Full::<bytes::Bytes>::default();

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -96,12 +95,7 @@ async fn over_http1(gateway: &Gateway, host: &str, target: &str, headers: &[(&st
 }
 
 async fn over_http2(gateway: &Gateway, host: &str, target: &str, headers: &[(&str, &str)]) -> Seen {
-    let io = peers::tls_h2(gateway.https(), &gateway.plan.certificate.0, "localhost").await;
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(io))
-            .await
-            .unwrap();
-    tokio::spawn(connection);
+    let mut sender = peers::http2(gateway.https(), &gateway.plan.certificate.0).await;
     let builder = Request::get(format!("https://{host}{target}"));
     let builder =
         headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));

@@ -42,8 +42,8 @@ pub(super) struct Said<'s> {
     rewrites: Option<&'s str>,
     /// Of a path rule: who may come, and how often, by its name.
     guard: Option<(String, &'s PathRule)>,
-    /// Fields that cannot be had yet: what has one is refused.
-    later: [(&'static str, Option<&'s Later>); 1],
+    /// Of a path rule: what cannot be had, so that what has it is refused.
+    firewall: Option<&'s Later>,
 }
 
 impl<'s> Said<'s> {
@@ -58,7 +58,7 @@ impl<'s> Said<'s> {
             policy: rule.load_distribution_policy.as_deref(),
             rewrites: rule.rewrite_rule_set.as_deref(),
             guard: None,
-            later: [("firewallPolicy", None)],
+            firewall: None,
         }
     }
 
@@ -73,7 +73,7 @@ impl<'s> Said<'s> {
             policy: rule.load_distribution_policy.as_deref(),
             rewrites: rule.rewrite_rule_set.as_deref(),
             guard: Some((format!("urlPathMaps/{map}/{}", rule.name), rule)),
-            later: [("firewallPolicy", rule.firewall_policy.as_ref())],
+            firewall: rule.firewall_policy.as_ref(),
         }
     }
 
@@ -88,7 +88,7 @@ impl<'s> Said<'s> {
             policy: map.default_load_distribution_policy.as_deref(),
             rewrites: map.default_rewrite_rule_set.as_deref(),
             guard: None,
-            later: [("firewallPolicy", None)],
+            firewall: None,
         }
     }
 
@@ -130,11 +130,9 @@ impl Destinations<'_, '_> {
         findings: &mut Findings,
     ) -> Handling {
         let mut usable = true;
-        for (field, value) in said.later {
-            if value.is_some_and(Later::is_set) {
-                findings.refuse(said.field(field), NOT_SUPPORTED);
-                usable = false;
-            }
+        if said.firewall.is_some_and(Later::is_set) {
+            findings.refuse(said.field("firewallPolicy"), NOT_SUPPORTED);
+            usable = false;
         }
         let leaf = match said.redirect {
             Some(name) => self.redirect(name, said, findings),

@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream};
-use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{EXPECT, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, Uri, Version};
+use http::uri::Scheme;
+use http::{Request, Response, Version};
 use http_body::{Body, Frame};
 use tokio::task::JoinHandle;
 
@@ -28,7 +28,7 @@ use crate::conn::registry::Entered;
 use crate::conn::ticket::Ticket;
 use crate::core::{Core, Owner};
 use crate::member::connection::{Cause, Lost};
-use crate::member::http2::Lease;
+use crate::member::http2::{Lease, target};
 use crate::member::upload::{ClientGone, Upload};
 use crate::request::body::{BodyError, RequestBody};
 
@@ -194,13 +194,7 @@ async fn until_ended<T>(
 /// The request as HTTP/2 has it (RFC 9113 8.3.1): the host in its target, and nothing that concerns
 /// a connection.
 fn plain(mut head: Parts, scheme: Scheme) -> Option<Request<()>> {
-    let host = head.headers.remove(HOST)?;
-    let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(scheme);
-    uri.authority = Some(Authority::try_from(host.as_bytes()).ok()?);
-    let path = head.uri.path_and_query().cloned();
-    uri.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
-    head.uri = Uri::from_parts(uri).ok()?;
+    head.uri = target(&mut head, scheme)?;
     head.version = Version::HTTP_2;
     for name in [TRANSFER_ENCODING, EXPECT] {
         head.headers.remove(name);

@@ -15,6 +15,7 @@ use h2::client::{Builder, SendRequest};
 use h2::ext::Protocol;
 use h2::{RecvStream, SendStream};
 use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Response, Uri, Version};
 use parking_lot::Mutex;
@@ -171,22 +172,28 @@ impl Drop for Lease {
     }
 }
 
-/// The extended CONNECT (RFC 8441 4) that says what a handshake of HTTP/1.1 says.
-fn connect(request: Request<RequestBody>, scheme: Scheme) -> Option<Request<()>> {
-    let (mut head, _) = request.into_parts();
+/// Takes the host out of a request, and makes the target that HTTP/2 has in its place (RFC 9113 8.3.1).
+pub(super) fn target(head: &mut Parts, scheme: Scheme) -> Option<Uri> {
     let host = head.headers.remove(HOST)?;
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(scheme);
     uri.authority = Some(Authority::try_from(host.as_bytes()).ok()?);
     let path = head.uri.path_and_query().cloned();
     uri.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    Uri::from_parts(uri).ok()
+}
+
+/// The extended CONNECT (RFC 8441 4) that says what a handshake of HTTP/1.1 says.
+fn connect(request: Request<RequestBody>, scheme: Scheme) -> Option<Request<()>> {
+    let (mut head, _) = request.into_parts();
+    let uri = target(&mut head, scheme)?;
     for name in [CONNECTION, UPGRADE, SEC_WEBSOCKET_KEY] {
         head.headers.remove(name);
     }
     let mut request = Request::new(());
     *request.method_mut() = Method::CONNECT;
     *request.version_mut() = Version::HTTP_2;
-    *request.uri_mut() = Uri::from_parts(uri).ok()?;
+    *request.uri_mut() = uri;
     *request.headers_mut() = head.headers;
     request.extensions_mut().insert(Protocol::from_static("websocket"));
     Some(request)

@@ -11,7 +11,6 @@ use crate::tls::distinguished_name;
 /// The certificate of a client, in the words of the server variables `client_certificate*`. That it
 /// has the key was proved in the handshake; whether it is to be trusted is for the listener to say.
 #[derive(Debug)]
-#[allow(dead_code, reason = "rewrites read all of it")]
 pub(crate) struct ClientCertificate {
     /// With line breaks, as files have it.
     pub(crate) pem: Box<str>,
