@@ -112,18 +112,17 @@ impl Reader<'_> {
                 self.refuse(path, format!("a set has at most {MOST} {what}; these are {count}"));
             }
         }
-        let mut order: Vec<usize> = (0..rules.len()).collect();
-        order.sort_by_key(|index| rules[*index].rule_sequence);
-        let mut made: Vec<Option<RewriteRule>> = Vec::with_capacity(rules.len());
+        let mut made = Vec::with_capacity(rules.len());
         for (index, rule) in rules.iter().enumerate() {
             let path = format!("{path}.rewriteRules[{index}]");
             if let Some(other) = rules[..index].iter().position(|its| its.name == rule.name) {
                 let why = format!("{:?} is already the name of rewriteRules[{other}]", rule.name);
                 self.refuse(format!("{path}.name"), why);
             }
-            made.push(Some(self.rule(rule, &path)));
+            made.push((rule.rule_sequence, self.rule(rule, &path)));
         }
-        let rules = order.into_iter().filter_map(|index| made[index].take()).collect();
+        made.sort_by_key(|(sequence, _)| *sequence);
+        let rules = made.into_iter().map(|(_, rule)| rule).collect();
         self.usable.then(|| RewriteSet { name: source.name.as_str().into(), rules })
     }
 
