@@ -223,9 +223,17 @@ async fn a_client_that_leaves_first_is_logged_with_499() {
 }
 
 #[tokio::test]
-async fn a_wrong_global_configuration_is_told_of() {
-    let spec = Spec::to(([127, 0, 0, 1], 9).into())
-        .with(|spec| spec["globalConfiguration"] = json!({"maxRequestBodySizeInKb": 0}));
-    let told = check(&spec).join("\n");
-    assert!(told.contains("spec.globalConfiguration.maxRequestBodySizeInKb"), "{told}");
+async fn a_wrong_limit_of_bodies_is_told_of_and_the_nearest_one_holds() {
+    let member = peers::serve(|_, _| Response::new(Full::from("page"))).await;
+    for (limit, size, expected) in [(0, 1024, 200), (0, 1025, 413), (i32::MAX, 1025, 200)] {
+        let spec = Spec::to(member)
+            .with(|spec| spec["globalConfiguration"] = json!({"maxRequestBodySizeInKb": limit}));
+        let told = check(&spec).join("\n");
+        assert!(told.contains("spec.globalConfiguration.maxRequestBodySizeInKb"), "{told}");
+        let gateway = spec.start().await;
+        let body = "x".repeat(size);
+        let request = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n{body}");
+        let answer = exchange(gateway.http(), &request).await;
+        assert_eq!(status(&answer), expected, "{limit} {answer}");
+    }
 }
