@@ -8,9 +8,23 @@ use http::StatusCode;
 use crate::member::ConnectError;
 use crate::metrics::{FailureLabel, HandshakeFailure};
 
+/// The part of a head that is not as HTTP/1.1 has it (RFC 9112).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    Method,
+    Target,
+    Version,
+    ContentLength,
+    Other,
+}
+
 /// A request that the gateway answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
+    /// What was sent is no request.
+    Malformed(Malformed),
+    /// HTTP where TLS is expected.
+    PlainHttp,
     /// No `Host`, or more than one.
     NoHost,
     /// A `Host` that names no host.
@@ -85,7 +99,7 @@ pub(crate) enum Failure {
     TooManyTunnels,
     /// The client's address has as many tunnels as it may.
     TooManyOfClient,
-    /// The client did not send its body in time.
+    /// The client did not send the head of its request, or its body, in time.
     ClientStalled,
     /// The client left before the answer.
     ClientGone,
@@ -95,7 +109,9 @@ impl Failure {
     /// The answer; 499 for a client that is gone stands in logs alone.
     pub(crate) fn status(self) -> u16 {
         match self {
-            Self::NoHost
+            Self::Malformed(_)
+            | Self::PlainHttp
+            | Self::NoHost
             | Self::BadHost
             | Self::BadTarget
             | Self::BadFraming
@@ -141,9 +157,14 @@ impl Failure {
     /// What the access log calls it.
     pub(crate) fn error_info(self) -> &'static str {
         match self {
+            Self::PlainHttp => "ERRORINFO_HTTP_TO_HTTPS_PORT",
             Self::NoHost => "ERRORINFO_HTTP_NO_HOST_HEADER",
             Self::BadHost | Self::UnknownHost | Self::FrontendGone => "ERRORINFO_INVALID_HOST",
-            Self::BadTarget | Self::LongTarget => "ERRORINFO_REQUEST_URI_INVALID",
+            Self::Malformed(Malformed::Target) | Self::BadTarget | Self::LongTarget => {
+                "ERRORINFO_REQUEST_URI_INVALID"
+            }
+            Self::Malformed(Malformed::Version) => "ERRORINFO_INVALID_VERSION",
+            Self::Malformed(Malformed::ContentLength) => "ERRORINFO_INVALID_CONTENT_LENGTH",
             Self::BodyTooLarge => "ERRORINFO_BODY_TOO_LARGE",
             Self::AddressDenied => "ERRORINFO_ADDRESS_DENIED",
             Self::RateLimited(_) => "ERRORINFO_RATE_LIMITED",
@@ -151,7 +172,8 @@ impl Failure {
             Self::BadRewrite => "ERRORINFO_REWRITE_FAILED",
             // No member had a part in it: Application Gateway has no word of its own for this.
             Self::NoPath => "ERRORINFO_NO_ERROR",
-            Self::BadFraming
+            Self::Malformed(Malformed::Other)
+            | Self::BadFraming
             | Self::LongHeaders
             | Self::BadConnectionHeader
             | Self::UpgradeWithBody
@@ -162,7 +184,9 @@ impl Failure {
             Self::NoCertificate => "ERRORINFO_HTTPS_NO_CERT",
             Self::BadCertificate => "ERRORINFO_HTTPS_CERT_ERROR",
             Self::Misdirected => "ERRORINFO_INVALID_HOST",
-            Self::BadMethod | Self::UnknownProtocol => "ERRORINFO_INVALID_METHOD",
+            Self::Malformed(Malformed::Method) | Self::BadMethod | Self::UnknownProtocol => {
+                "ERRORINFO_INVALID_METHOD"
+            }
             Self::ClientStalled | Self::ClientGone => "ERRORINFO_CLIENT_CLOSED_REQUEST",
             Self::RuleRefused | Self::NoLiveMember | Self::TooManyTunnels => {
                 "ERRORINFO_UPSTREAM_NO_LIVE"
@@ -182,6 +206,8 @@ impl Failure {
     /// about what is behind the gateway.
     pub(crate) fn text(self) -> &'static str {
         match self {
+            Self::Malformed(_) => "400 Bad Request\n",
+            Self::PlainHttp => "400 Bad Request: plain HTTP was sent to an HTTPS listener\n",
             Self::NoHost => "400 Bad Request: exactly one Host is needed\n",
             Self::BadHost => "400 Bad Request: Host is not a host name\n",
             Self::BadTarget => "400 Bad Request: the request target is not valid\n",
@@ -236,7 +262,9 @@ impl Failure {
     pub(crate) fn label(self) -> FailureLabel {
         match self {
             Self::NoHost | Self::BadHost => FailureLabel::InvalidHost,
-            Self::BadTarget
+            Self::Malformed(_)
+            | Self::PlainHttp
+            | Self::BadTarget
             | Self::LongTarget
             | Self::LongHeaders
             | Self::BadFraming

@@ -79,22 +79,32 @@ async fn odd() -> (u16, Arc<AtomicUsize>) {
     (port, silent)
 }
 
-/// What is sent (the path is the case's), the status, and the log's word; none where there is no
-/// request to write a line for.
+/// What is sent, the status, and the log's word, where nothing that was sent became a request: its
+/// line has no path.
+const MALFORMED: &[(&str, u16, &str)] = &[
+    ("nonsense\r\n\r\n", 400, "ERRORINFO_INVALID_METHOD"),
+    ("G@T / HTTP/1.1\r\nHost: odd.example\r\n\r\n", 400, "ERRORINFO_INVALID_METHOD"),
+    ("GET /\u{1} HTTP/1.1\r\nHost: odd.example\r\n\r\n", 400, "ERRORINFO_REQUEST_URI_INVALID"),
+    ("GET / HTTP/1.9\r\nHost: odd.example\r\n\r\n", 400, "ERRORINFO_INVALID_VERSION"),
+    ("GET / HTTP/1.1\r\nHost : odd.example\r\n\r\n", 400, "ERRORINFO_INVALID_REQUEST"),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        400,
+        "ERRORINFO_INVALID_CONTENT_LENGTH",
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        400,
+        "ERRORINFO_INVALID_CONTENT_LENGTH",
+    ),
+];
+
+/// What is sent (the path is the case's), the status, and the log's word; none where the line has no
+/// path to find it by.
 const CASES: &[(&str, u16, &str)] = &[
-    ("nonsense\r\n\r\n", 400, ""),
     ("GET PATH HTTP/1.1\r\n\r\n", 400, "ERRORINFO_HTTP_NO_HOST_HEADER"),
     ("GET PATH HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400, "ERRORINFO_HTTP_NO_HOST_HEADER"),
     ("GET PATH HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "ERRORINFO_INVALID_HOST"),
-    ("GET PATH\u{1} HTTP/1.1\r\nHost: odd.example\r\n\r\n", 400, ""),
-    ("GET PATH HTTP/1.9\r\nHost: odd.example\r\n\r\n", 400, ""),
-    ("G@T PATH HTTP/1.1\r\nHost: odd.example\r\n\r\n", 400, ""),
-    (
-        "POST PATH HTTP/1.1\r\nHost: odd.example\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        400,
-        "",
-    ),
-    ("POST PATH HTTP/1.1\r\nHost: odd.example\r\nContent-Length: x\r\n\r\n", 400, ""),
     (
         "POST PATH HTTP/1.1\r\nHost: odd.example\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
         400,
@@ -134,8 +144,8 @@ const CASES: &[(&str, u16, &str)] = &[
     ("GET PATH?silent HTTP/1.1\r\nHost: odd.example\r\n\r\n", 504, "ERRORINFO_UPSTREAM_TIMED_OUT"),
 ];
 
-#[tokio::test]
-async fn the_gateway_says_by_itself_what_the_reference_says() {
+/// The gateway, and how often its member was asked to say nothing.
+async fn start() -> (Gateway, Arc<AtomicUsize>) {
     let plan = Plan::to(([127, 0, 0, 1], 9).into());
     let (odd_port, silent) = odd().await;
     let (chain, key) = &plan.certificate;
@@ -154,6 +164,18 @@ async fn the_gateway_says_by_itself_what_the_reference_says() {
         yaml = yaml.replace(name, &format!("port: {port}"));
     }
     let gateway = Gateway::serve(plan, &yaml, &["--access-log", "log.json"]).await;
+    (gateway, silent)
+}
+
+/// The lines of its access log so far.
+fn lines(gateway: &Gateway) -> Vec<Value> {
+    let text = fs::read_to_string(gateway.path("log.json")).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+#[tokio::test]
+async fn the_gateway_says_by_itself_what_the_reference_says() {
+    let (gateway, silent) = start().await;
     until("every member was asked", async || {
         let status = gateway.status().await;
         let targets = status["targets"].as_array().cloned().unwrap_or_default();
@@ -166,8 +188,6 @@ async fn the_gateway_says_by_itself_what_the_reference_says() {
         let answer = peers::exchange(gateway.http(), &request).await;
         assert_eq!(peers::status(&answer), *status, "{request:?}\n{answer}");
     }
-    let answer = peers::exchange(gateway.https(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    assert_eq!(peers::status(&answer), 400, "{answer}");
     // A client that leaves before the answer: 499 stands in the log alone.
     let mut leaving = TcpStream::connect(gateway.http()).await.unwrap();
     let before = silent.load(Ordering::SeqCst);
@@ -178,16 +198,12 @@ async fn the_gateway_says_by_itself_what_the_reference_says() {
     until("the member has the request", async || silent.load(Ordering::SeqCst) > before).await;
     drop(leaving);
 
-    let lines = || -> Vec<Value> {
-        let text = fs::read_to_string(gateway.path("log.json")).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-    };
     let find = |path: &str| {
         let is_its = |line: &Value| {
             let uri = line["properties"]["originalRequestUriWithArgs"].as_str().unwrap();
             uri.split('?').next() == Some(path)
         };
-        let line = lines().into_iter().find(is_its)?;
+        let line = lines(&gateway).into_iter().find(is_its)?;
         let properties = &line["properties"];
         let info = properties["error_info"].as_str().unwrap().to_owned();
         Some((properties["httpStatus"].as_u64().unwrap(), info))
@@ -200,4 +216,45 @@ async fn the_gateway_says_by_itself_what_the_reference_says() {
         until(&format!("{path} is in the log"), async || find(&path).is_some()).await;
         assert_eq!(find(&path), Some((status.into(), info.to_owned())), "{path}");
     }
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_counted_and_logged_too() {
+    let (gateway, _) = start().await;
+    let (http, https) = (gateway.http(), gateway.https());
+    let long_target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "t".repeat(66_000));
+    let long_head = format!("GET / HTTP/1.1\r\nHost: a\r\nx: {}\r\n\r\n", "h".repeat(90_000));
+    let more: [(_, &str, _, _); 3] = [
+        (http, &long_target, 414, "ERRORINFO_REQUEST_URI_INVALID"),
+        (http, &long_head, 431, "ERRORINFO_INVALID_REQUEST"),
+        (https, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "ERRORINFO_HTTP_TO_HTTPS_PORT"),
+    ];
+    let malformed = MALFORMED.iter().map(|(sent, status, info)| (http, *sent, *status, *info));
+    let cases: Vec<_> = malformed.chain(more).collect();
+    for (number, (address, sent, status, info)) in cases.iter().enumerate() {
+        let answer = peers::exchange(*address, sent).await;
+        assert_eq!(peers::status(&answer), *status, "{answer}");
+        until("there is one line more", async || lines(&gateway).len() > number).await;
+        let line = &lines(&gateway)[number];
+        assert_eq!(line["resourceId"], "default/g");
+        let its = &line["properties"];
+        let told = (its["httpStatus"].as_u64(), its["error_info"].as_str());
+        assert_eq!(told, (Some(u64::from(*status)), Some(*info)), "{:.60}", sent);
+    }
+    let metrics = gateway.metrics().await;
+    let counted = |line: &&str| {
+        line.starts_with("tidegate_failures_total") && line.contains(r#"reason="invalid_request""#)
+    };
+    let counts = metrics.lines().filter(counted).map(|line| line.rsplit(' ').next().unwrap());
+    let sum: f64 = counts.map(|count| count.parse::<f64>().unwrap()).sum();
+    assert_eq!(sum, cases.len() as f64, "{metrics}");
+    // HTTP/2 is not answered where it is not spoken, and a connection without a word is no request.
+    let mut http2 = TcpStream::connect(http).await.unwrap();
+    http2.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _ = http2.read_to_end(&mut answer).await;
+    drop(TcpStream::connect(http).await.unwrap());
+    peers::exchange(http, "GET /last HTTP/1.1\r\n\r\n").await;
+    until("the last line is there", async || lines(&gateway).len() > cases.len()).await;
+    assert_eq!((answer.len(), lines(&gateway).len()), (0, cases.len() + 1));
 }

@@ -12,6 +12,7 @@ pub(crate) mod client;
 pub(crate) mod http3;
 pub(crate) mod io;
 mod noted;
+mod refusal;
 pub(crate) mod registry;
 mod rtt;
 pub(crate) mod serve;

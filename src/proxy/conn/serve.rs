@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -22,8 +22,10 @@ use crate::access_log::TlsInfo;
 use crate::conn::Noted;
 use crate::conn::client::{Client, Version};
 use crate::conn::io::{Io, Stream};
+use crate::conn::refusal;
 use crate::conn::ticket::{Order, Ticket};
 use crate::core::{Core, Owner};
+use crate::failure::Failure;
 use crate::request;
 use crate::request::body::Inbound;
 use crate::table::Frontend;
@@ -50,7 +52,6 @@ pub(crate) fn spawn(core: &Arc<Core>, slot: usize, tcp: TcpStream, peer: SocketA
 
 /// Dead peers are found by the kernel, in tunnels too, without a byte of ours.
 pub(crate) fn keep_alive(tcp: &TcpStream) {
-    use std::time::Duration;
     let probe = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
         .with_interval(Duration::from_secs(10))
@@ -85,7 +86,7 @@ async fn connection(core: Arc<Core>, slot: usize, tcp: TcpStream, peer: SocketAd
             ticket.arm(core.shared.timeouts.handshake);
             // Boxed: the handshake's state is large and short-lived.
             if let Some((tls, agreed, http2, noted)) =
-                Box::pin(handshake(&core, frontend, tcp, &ticket)).await
+                Box::pin(handshake(&core, slot, frontend, tcp, peer, &ticket)).await
             {
                 let version = if http2 { Version::Http2 } else { Version::Http1 };
                 let client = Client::new(core.clone(), slot, peer, Some(agreed), version, ticket)
@@ -107,14 +108,17 @@ const HANDSHAKE_RECORD: u8 = 22;
 /// Performs the TLS handshake; `None` if it failed or took too long.
 async fn handshake(
     core: &Core,
+    slot: usize,
     frontend: Arc<Frontend>,
     mut tcp: TcpStream,
+    peer: SocketAddr,
     ticket: &Ticket,
 ) -> Option<(Io, Agreed, bool, Option<Box<Noted>>)> {
     // A look before TLS answers in its own way: a person who forgot the `s` gets a sentence.
     let mut first = [0];
     let looked = unless_ended(ticket, pin!(tcp.peek(&mut first))).await?;
     if looked.is_ok_and(|length| length > 0) && first[0] != HANDSHAKE_RECORD {
+        refusal::record(core, slot, peer, None, Failure::PlainHttp, Duration::ZERO);
         // A client that is gone needs no answer.
         let _ = tcp.write_all(request::respond::HTTP_ON_HTTPS_PORT).await;
         return None;
@@ -187,6 +191,7 @@ pub(super) async fn unless_ended<T>(
 
 async fn http1(client: Client, io: Io) {
     let client = Arc::new(client);
+    let refused = client.clone();
     let ticket = client.ticket.clone();
     let limit = client.core.shared.timeouts.header_read;
     // The first request has as long as any; only a connection that had one may idle longer.
@@ -204,12 +209,11 @@ async fn http1(client: Client, io: Io) {
     builder.header_read_timeout(None).max_buf_size(HEAD_LIMIT).preserve_header_case(keeps_case);
     let mut connection = builder.serve_connection(io, service).with_upgrades();
     let (mut begun, mut graceful) = (false, false);
-    let late = poll_fn(|cx| {
+    let failure = poll_fn(|cx| {
         let ended = |outcome: hyper::Result<()>| {
-            if let Err(error) = outcome {
-                tracing::debug!(%error, "connection ended");
-            }
-            false
+            let error = outcome.err()?;
+            tracing::debug!(%error, "connection ended");
+            refusal::reason(&error)
         };
         match look(&ticket, cx) {
             Order::None => {}
@@ -225,20 +229,30 @@ async fn http1(client: Client, io: Io) {
                     Pin::new(&mut connection).graceful_shutdown();
                 }
             }
-            Order::Expired => return Poll::Ready(true),
-            Order::Abort | Order::ClientStalled => return Poll::Ready(false),
+            Order::Expired => return Poll::Ready(Some(Failure::ClientStalled)),
+            Order::Abort | Order::ClientStalled => return Poll::Ready(None),
         }
         begun = true;
         Pin::new(&mut connection).poll(cx).map(ended)
     })
     .await;
-    // The deadline ran while a head was arriving, not between two requests: say so.
-    if late
-        && !ticket.is_quiet()
-        && let Some(parts) = connection.into_parts()
-    {
-        let mut io = parts.io.into_inner().into_io();
-        answer_and_close(&mut io, request::respond::REQUEST_TIMEOUT).await;
+    let record = |failure, took| {
+        let Client { core, slot, peer, tls, .. } = &*refused;
+        refusal::record(core, *slot, *peer, *tls, failure, took);
+    };
+    match failure {
+        None => {}
+        Some(Failure::ClientStalled) => {
+            // The deadline ran while a head was arriving, not between two requests: say so.
+            if !ticket.is_quiet()
+                && let Some(parts) = connection.into_parts()
+            {
+                let mut io = parts.io.into_inner().into_io();
+                record(Failure::ClientStalled, limit);
+                answer_and_close(&mut io, request::respond::REQUEST_TIMEOUT).await;
+            }
+        }
+        Some(failure) => record(failure, Duration::ZERO),
     }
 }
 
@@ -297,8 +311,8 @@ async fn http2(client: Client, io: Io) {
         .initial_connection_window_size(16 * 256 * 1024)
         .max_send_buf_size(128 * 1024)
         .max_header_list_size(LIST_LIMIT as u32)
-        .keep_alive_interval(Some(std::time::Duration::from_secs(30)))
-        .keep_alive_timeout(std::time::Duration::from_secs(20));
+        .keep_alive_interval(Some(Duration::from_secs(30)))
+        .keep_alive_timeout(Duration::from_secs(20));
     let mut connection = builder.serve_connection(TokioIo::new(Stream::new(io)), service);
     let mut graceful = false;
     poll_fn(|cx| {

@@ -163,7 +163,7 @@ fn read_answer(tcp: &mut TcpStream) -> String {
 
 #[test]
 fn a_head_that_does_not_end_is_answered_with_408() {
-    let (_proxy, listen) = start(back_end(well), timeouts(|t| t.header_read = SHORT));
+    let (proxy, listen) = start(back_end(well), timeouts(|t| t.header_read = SHORT));
     for begun in ["", "GET / HTTP/1.1\r\nHost: a\r\n"] {
         let mut client = TcpStream::connect(listen).unwrap();
         client.write_all(begun.as_bytes()).unwrap();
@@ -177,6 +177,17 @@ fn a_head_that_does_not_end_is_answered_with_408() {
     read_answer(&mut client);
     client.write_all(b"GET /").unwrap();
     assert!(read_all(&mut client).0.starts_with("HTTP/1.1 408 "));
+    // Both that began are counted; one that never said anything is none.
+    let registry = prometheus::Registry::new();
+    proxy.register_metrics(&registry).unwrap();
+    let families = registry.gather();
+    let failures = families.iter().find(|family| family.name() == "tidegate_failures_total");
+    let is_stalled = |metric: &&prometheus::proto::Metric| {
+        metric.get_label().iter().any(|label| label.value() == "client_stalled")
+    };
+    let stalled = failures.unwrap().get_metric().iter().filter(is_stalled);
+    let counts: Vec<f64> = stalled.map(|metric| metric.get_counter().get_value()).collect();
+    assert_eq!(counts.iter().sum::<f64>(), 2.0);
 }
 
 #[test]
