@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use crate::dns::Dns;
-use crate::pages::Pages;
+use crate::pages::{Pages, Reach};
 use crate::places::Places;
 use crate::problem::Problem;
 use crate::source::{Files, ReadError, Watch};
@@ -125,7 +125,7 @@ pub async fn serve_files(
     watch.set(files.folders());
     files.read_first()?;
     let dns = Dns::new(&options.nameservers);
-    let pages = Pages::new();
+    let pages = Pages::new(Reach::Any);
     let mut standalone = Standalone { files, dns, pages, translator: options.translator() };
     standalone.want_others();
     let Standalone { dns, pages, .. } = &standalone;

@@ -18,7 +18,7 @@ use crate::cluster::kept::{self, KeptService};
 use crate::cluster::secrets::Secrets;
 use crate::cluster::store::{Seen, Store, Touched};
 use crate::dns::Dns;
-use crate::pages::Pages;
+use crate::pages::{Pages, Reach};
 use crate::places::Places;
 use crate::problem::{ObjectRef, Problem, Severity};
 use crate::standalone::{EXPIRY, Update, now};
@@ -107,7 +107,7 @@ impl Reconciler {
             store,
             secrets,
             config_maps,
-            pages: Pages::new(),
+            pages: Pages::new(Reach::Network),
             dns,
             translator,
             bind,

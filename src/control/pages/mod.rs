@@ -1,5 +1,9 @@
 //! Error pages that stand at a URL: fetched once for every configuration that names them, and kept.
 
+mod reach;
+
+pub(crate) use reach::Reach;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -18,12 +22,15 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use crate::api::ApplicationGateway;
+use crate::pages::reach::Resolver;
 use crate::translate::LARGEST_PAGE;
 
 /// How long a page may take.
 const LIMIT: Duration = Duration::from_secs(10);
 /// After a failure; doubled up to the second with each one that follows.
 const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+
+type PageClient = Client<HttpsConnector<HttpConnector<Resolver>>, Empty<Bytes>>;
 
 /// What is known of a URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +46,8 @@ type Known = Arc<HashMap<String, Page>>;
 /// Fetches pages for as long as they are wanted.
 #[derive(Debug)]
 pub(crate) struct Pages {
-    client: Option<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>>,
+    reach: Reach,
+    client: Option<PageClient>,
     known: watch::Sender<Known>,
     wanted: Mutex<HashMap<String, Wanted>>,
 }
@@ -67,9 +75,10 @@ impl Wanted {
 }
 
 impl Pages {
-    pub(crate) fn new() -> Arc<Self> {
-        let client = client().map_err(|error| warn!(%error, "error pages cannot be fetched")).ok();
-        Arc::new(Self { client, known: watch::Sender::default(), wanted: Mutex::default() })
+    pub(crate) fn new(reach: Reach) -> Arc<Self> {
+        let client =
+            client(reach).map_err(|error| warn!(%error, "error pages cannot be fetched")).ok();
+        Arc::new(Self { reach, client, known: watch::Sender::default(), wanted: Mutex::default() })
     }
 
     /// What is known now.
@@ -114,7 +123,7 @@ impl Pages {
     /// Fetches once; whether that worked.
     async fn fetch(&self, url: &str) -> bool {
         let found = match &self.client {
-            Some(client) => tokio::time::timeout(LIMIT, get(client, url))
+            Some(client) => tokio::time::timeout(LIMIT, get(client, self.reach, url))
                 .await
                 .unwrap_or_else(|_| Err(format!("no answer within {} s", LIMIT.as_secs()))),
             None => Err("this process has no client for it".to_owned()),
@@ -160,11 +169,9 @@ async fn keep_trying(pages: Weak<Pages>, url: String) {
 }
 
 /// The page, or why it cannot be had. Nothing is followed: where it stands is what was named.
-async fn get(
-    client: &Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
-    url: &str,
-) -> Result<Bytes, String> {
+async fn get(client: &PageClient, reach: Reach, url: &str) -> Result<Bytes, String> {
     let request = Request::get(url).body(Empty::new()).map_err(|error| error.to_string())?;
+    reach.check(request.uri())?;
     let response = client.request(request).await.map_err(|error| whole(&error))?;
     if response.status() != StatusCode::OK {
         return Err(format!("the answer is {}, not 200", response.status().as_u16()));
@@ -184,15 +191,18 @@ fn whole(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn client() -> Result<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>, rustls::Error> {
+fn client(reach: Reach) -> Result<PageClient, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
+    let mut http = HttpConnector::new_with_resolver(Resolver(reach));
+    // Else it would not be one for https.
+    http.enforce_http(false);
+    let builder = HttpsConnectorBuilder::new().with_tls_config(config);
+    let connector = builder.https_or_http().enable_http1().wrap_connector(http);
     // A page is asked for once: no connection is worth keeping.
     Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
 }
