@@ -259,6 +259,12 @@ impl Gateway {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
+    /// The lines of the access log `log.json` so far.
+    pub fn access_log(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.path("log.json")).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     /// A page of the admin port; `None` if nobody answers.
     pub async fn ask(&self, path: &str) -> Option<Answer> {
         peers::get(self.admin, path).await

@@ -2,7 +2,6 @@
 //! backends, classes, balancing and TLS; and what they have in common with other gateways.
 
 use std::collections::HashMap;
-use std::fs;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -220,9 +219,7 @@ async fn paths_are_taken_as_kubernetes_says() {
     })
     .await;
     until("the log names the path rule", async || {
-        let log = fs::read_to_string(gateway.path("log.json")).unwrap_or_default();
-        log.lines().any(|line| {
-            let line: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+        gateway.access_log().iter().any(|line| {
             line["ruleName"] == "default/i/rule-3-path-0"
                 && line["backendPoolName"] == "default/slash-prefix/8080"
         })

@@ -89,9 +89,7 @@ pub fn check(spec: &Spec) -> Vec<String> {
 pub async fn logged(gateway: &Gateway, target: &str) -> Vec<Value> {
     let mut found = Vec::new();
     until(&format!("{target} is logged"), async || {
-        let text = fs::read_to_string(gateway.path("log.json")).unwrap_or_default();
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        found = lines
+        found = (gateway.access_log().into_iter())
             .filter(|line| line["properties"]["originalRequestUriWithArgs"] == target)
             .map(|line| {
                 let mut properties = line["properties"].clone();

@@ -2,7 +2,6 @@
 //! 2.9). 408 takes as long as a client may, and is tested with shorter times beside the proxy; what
 //! comes of client certificates is tested with TLS.
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -167,12 +166,6 @@ async fn start() -> (Gateway, Arc<AtomicUsize>) {
     (gateway, silent)
 }
 
-/// The lines of its access log so far.
-fn lines(gateway: &Gateway) -> Vec<Value> {
-    let text = fs::read_to_string(gateway.path("log.json")).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-}
-
 #[tokio::test]
 async fn the_gateway_says_by_itself_what_the_reference_says() {
     let (gateway, silent) = start().await;
@@ -203,7 +196,7 @@ async fn the_gateway_says_by_itself_what_the_reference_says() {
             let uri = line["properties"]["originalRequestUriWithArgs"].as_str().unwrap();
             uri.split('?').next() == Some(path)
         };
-        let line = lines(&gateway).into_iter().find(is_its)?;
+        let line = gateway.access_log().into_iter().find(is_its)?;
         let properties = &line["properties"];
         let info = properties["error_info"].as_str().unwrap().to_owned();
         Some((properties["httpStatus"].as_u64().unwrap(), info))
@@ -234,8 +227,8 @@ async fn what_is_no_request_is_counted_and_logged_too() {
     for (number, (address, sent, status, info)) in cases.iter().enumerate() {
         let answer = peers::exchange(*address, sent).await;
         assert_eq!(peers::status(&answer), *status, "{answer}");
-        until("there is one line more", async || lines(&gateway).len() > number).await;
-        let line = &lines(&gateway)[number];
+        until("there is one line more", async || gateway.access_log().len() > number).await;
+        let line = &gateway.access_log()[number];
         assert_eq!(line["resourceId"], "default/g");
         let its = &line["properties"];
         let told = (its["httpStatus"].as_u64(), its["error_info"].as_str());
@@ -255,6 +248,6 @@ async fn what_is_no_request_is_counted_and_logged_too() {
     let _ = http2.read_to_end(&mut answer).await;
     drop(TcpStream::connect(http).await.unwrap());
     peers::exchange(http, "GET /last HTTP/1.1\r\n\r\n").await;
-    until("the last line is there", async || lines(&gateway).len() > cases.len()).await;
-    assert_eq!((answer.len(), lines(&gateway).len()), (0, cases.len() + 1));
+    until("the last line is there", async || gateway.access_log().len() > cases.len()).await;
+    assert_eq!((answer.len(), gateway.access_log().len()), (0, cases.len() + 1));
 }

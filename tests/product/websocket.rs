@@ -42,10 +42,8 @@ async fn until_metric(gateway: &Gateway, parts: &[&str], value: u64) {
 async fn until_logged(gateway: &Gateway, end: &str) -> serde_json::Value {
     let mut found = None;
     until("the tunnel's line is written", async || {
-        let log = std::fs::read_to_string(gateway.path("log.json")).unwrap_or_default();
-        let lines = log.lines().filter_map(|line| serde_json::from_str(line).ok());
-        found = lines
-            .map(|line: serde_json::Value| line["properties"].clone())
+        found = (gateway.access_log().into_iter())
+            .map(|line| line["properties"].clone())
             .find(|line| line["tunnelEnd"] == end);
         found.is_some()
     })

@@ -191,18 +191,18 @@ pub(super) async fn unless_ended<T>(
 
 async fn http1(client: Client, io: Io) {
     let client = Arc::new(client);
-    let refused = client.clone();
-    let ticket = client.ticket.clone();
+    let ticket = &client.ticket;
     let limit = client.core.shared.timeouts.header_read;
     // The first request has as long as any; only a connection that had one may idle longer.
     ticket.arm(limit);
-    let Some((io, ahead)) = read_ahead(io, &ticket).await else {
+    let Some((io, ahead)) = read_ahead(io, ticket).await else {
         return;
     };
     let keeps_case = begins_with_upgrade(&ahead);
     let io = TokioIo::new(Stream::with_head_watch(io, ahead, ticket.clone(), limit));
+    let served = client.clone();
     let service = service_fn(move |request| {
-        let client = client.clone();
+        let client = served.clone();
         async move { Ok::<_, Infallible>(request::serve(client, request.map(Inbound::Hyper)).await) }
     });
     let mut builder = http1::Builder::new();
@@ -215,7 +215,7 @@ async fn http1(client: Client, io: Io) {
             tracing::debug!(%error, "connection ended");
             refusal::reason(&error)
         };
-        match look(&ticket, cx) {
+        match look(ticket, cx) {
             Order::None => {}
             Order::Graceful => {
                 // What has arrived is answered: hyper closes a connection that it has read nothing
@@ -237,7 +237,7 @@ async fn http1(client: Client, io: Io) {
     })
     .await;
     let record = |failure, took| {
-        let Client { core, slot, peer, tls, .. } = &*refused;
+        let Client { core, slot, peer, tls, .. } = &*client;
         refusal::record(core, *slot, *peer, *tls, failure, took);
     };
     match failure {

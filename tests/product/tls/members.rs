@@ -14,12 +14,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use rcgen::date_time_ymd;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Files, Site, curl, files};
+use super::{Files, Site, curl, files, with};
 use crate::authority::{Authority, Signed};
 use crate::gateway::{Gateway, until};
 use crate::peers;
@@ -42,12 +42,6 @@ async fn s_server(signed: &Signed, more: &[&str]) -> (tokio::process::Child, Soc
     until("the member listens", async || tokio::net::TcpStream::connect(address).await.is_ok())
         .await;
     (child, address, files)
-}
-
-/// An object with more fields.
-fn with(mut base: Value, more: &Value) -> Value {
-    base.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    base
 }
 
 #[tokio::test]

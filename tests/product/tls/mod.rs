@@ -58,9 +58,7 @@ impl Site {
         if !hosts.is_empty() {
             listener["hostNames"] = json!(hosts);
         }
-        let fields = fields.as_object().unwrap().clone();
-        listener.as_object_mut().unwrap().extend(fields);
-        self.spec["httpListeners"].as_array_mut().unwrap().push(listener);
+        self.spec["httpListeners"].as_array_mut().unwrap().push(with(listener, &fields));
         let rules = self.spec["requestRoutingRules"].as_array_mut().unwrap();
         let priority = 10 + rules.len();
         rules.push(json!({
@@ -91,6 +89,12 @@ impl Site {
         })
         .await;
     }
+}
+
+/// An object with more fields.
+fn with(mut base: Value, more: &Value) -> Value {
+    base.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    base
 }
 
 /// What `openssl s_client` says of a handshake; `None` if it failed.
